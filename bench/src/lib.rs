@@ -1,0 +1,1 @@
+//! Evidence: benches, peers side by side and the tidy test.

@@ -1,0 +1,2 @@
+//! The megagram command.
+fn main() {}

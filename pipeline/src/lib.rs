@@ -1,0 +1,3 @@
+//! Numbers.
+extern crate blas_src;
+extern crate blis_src;
