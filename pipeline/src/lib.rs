@@ -1,3 +1,18 @@
-//! Numbers.
+//! Numbers: kernels of infinitely wide networks, tile algebra, schedules and Timely dataflows.
+
+#[allow(unused_extern_crates, reason = "named only to be linked")]
 extern crate blas_src;
+#[allow(unused_extern_crates, reason = "named only to be linked")]
 extern crate blis_src;
+
+mod error;
+mod job;
+mod progress;
+mod run;
+mod summary;
+
+pub use error::{BadPivot, Error, Result};
+pub use job::{Compute, Covariance, Curve, Data, Gp, Job, Noise, Pair, TestSet};
+pub use progress::{Progress, Silent};
+pub use run::{Cluster, Stage, run};
+pub use summary::{CurvePoint, Pivot, SetScores, StageReport, Summary};
