@@ -9,6 +9,7 @@ mod error;
 mod job;
 mod progress;
 mod run;
+pub mod schedule;
 mod summary;
 
 pub use error::{BadPivot, Error, Result};
