@@ -5,10 +5,8 @@
 //! sequence of operations is fixed.
 
 use super::blas::blas;
-use cblas_sys::{
-    CblasColMajor, CblasLower, CblasNoTrans, CblasNonUnit, CblasRight, CblasTrans, cblas_dsyrk,
-    cblas_dtrsm,
-};
+use super::trsm;
+use cblas_sys::{CblasColMajor, CblasLower, CblasNoTrans, cblas_dsyrk};
 use std::ops::Range;
 
 /// Blocks up to this side are factored column by column.
@@ -82,20 +80,7 @@ fn below(c: &mut [f64], side: usize, start: usize, middle: usize, end: usize) {
         let l11 = base.add(start + start * side);
         let l21 = base.add(middle + start * side);
         let c22 = base.add(middle + middle * side);
-        cblas_dtrsm(
-            CblasColMajor,
-            CblasRight,
-            CblasLower,
-            CblasTrans,
-            CblasNonUnit,
-            n2,
-            n1,
-            1.0,
-            l11,
-            ld,
-            l21,
-            ld,
-        );
+        trsm::halve(l21, side, l11, side, end - middle, middle - start);
         cblas_dsyrk(
             CblasColMajor,
             CblasLower,
