@@ -351,7 +351,7 @@ impl Desk {
     /// under way, and holds its group open, until it is durable.
     fn finish(self: &Arc<Self>, task: &Task, group: u32, values: Vec<f64>) -> Result<()> {
         let name = task.target;
-        let beside = self.pass.beside(name)?;
+        let beside = self.pass.finished(name, &values)?;
         let save = self.pass.save(name);
         let values = Arc::new(values);
         let mut state = self.state.lock();

@@ -53,7 +53,7 @@ fn bring(desk: &Arc<Desk>, acquire: Acquire) -> Result<bool> {
         let result = result.map_err(Error::from).and_then(|()| this.pass.loaded(name, target, &mut values));
         this.loaded(name, target, values, result);
     };
-    match desk.pass.origin(name) {
+    match desk.pass.origin(name, target) {
         Ok(Origin::Tile(load)) => desk.bridge.load(load, buffer, done),
         Ok(Origin::Rows { data, block, side }) => {
             let read = move |store: &_, values: &mut Vec<f64>| data.load_block(store, block, side, values);

@@ -1,11 +1,21 @@
 //! Passes: what a sweep computes. A pass says which steps there are, where blocks come from and go to,
 //! and what one leaf call does. How they run is `dataflow`'s business; it is the same for all.
 
+pub mod apply;
+pub mod border;
+pub mod costs;
+pub mod covariance;
+pub mod factor;
+pub mod gram;
+pub mod ledger;
+pub mod solve;
+pub mod source;
+
 use std::sync::Arc;
 
 use megagram_storage::bridge::{Load, Save};
 use megagram_storage::dataset::Prepared;
-use megagram_storage::{Key, Traffic};
+use megagram_storage::{Key, TileId, Traffic};
 
 use crate::error::Result;
 use crate::schedule::residency::{Blocks, Room};
@@ -56,11 +66,11 @@ pub trait Pass: Blocks + Send + Sync {
     fn classes(&self) -> Vec<Class>;
     /// The steps of one process, in order; the same at each call.
     fn steps(&self, process: usize) -> Box<dyn Iterator<Item = Step> + '_>;
-    /// Where a block is read from.
+    /// Where a block is read from; a `target` is read for its first value, any other as finished.
     ///
     /// # Errors
     /// A defect: the block is none that can be read.
-    fn origin(&self, name: Name) -> Result<Origin>;
+    fn origin(&self, name: Name, target: bool) -> Result<Origin>;
     /// Whether this pass makes the block, so that a read waits until it is stored.
     fn makes(&self, name: Name) -> bool;
     /// Mends a block just read: padding, noise. On an I/O thread.
@@ -79,14 +89,27 @@ pub trait Pass: Blocks + Send + Sync {
     ///
     /// # Errors
     /// They cannot be encoded.
-    fn beside(&self, name: Name) -> Result<Vec<(Key, bytes::Bytes)>>;
-    /// The tile payload that reading (`Ok`) or storing (`Err`) a block costs.
+    fn finished(&self, name: Name, values: &[f64]) -> Result<Vec<(Key, bytes::Bytes)>> {
+        let _ = (name, values);
+        Ok(Vec::new())
+    }
+    /// The tile payload that reading a block costs.
     ///
     /// # Errors
     /// As encoding a tile.
-    fn cost(&self, name: Name, read: bool) -> Result<Traffic>;
+    fn read_cost(&self, name: Name, target: bool) -> Result<Traffic>;
+    /// The tile payload that storing a finished block costs.
+    ///
+    /// # Errors
+    /// As encoding a tile.
+    fn write_cost(&self, name: Name) -> Result<Traffic>;
     /// Nominal floating-point operations of all tasks of a finished block (padding not counted).
     fn flops(&self, name: Name) -> f64;
     /// Whether a finished block counts as a tile done.
     fn counts(&self, name: Name) -> bool;
+}
+
+/// The tile that a name of a matrix means.
+fn tile_of(name: Name) -> TileId {
+    TileId::new(name.row, name.col)
 }

@@ -6,6 +6,7 @@
 
 pub mod blocks;
 pub mod residency;
+pub mod strips;
 
 use serde::{Deserialize, Serialize};
 
