@@ -5,4 +5,5 @@ extern crate blas_src;
 #[allow(unused_extern_crates)]
 extern crate blis_src;
 
+pub mod kernel;
 pub mod leaf;
