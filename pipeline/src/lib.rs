@@ -8,6 +8,7 @@ extern crate blis_src;
 mod dataflow;
 mod error;
 mod job;
+pub mod kernel;
 pub mod leaf;
 mod pass;
 mod progress;
