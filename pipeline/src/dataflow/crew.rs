@@ -12,8 +12,9 @@ use parking_lot::Mutex;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use timely::WorkerConfig;
+use timely::communication::allocator::ProcessBuilder;
 use timely::communication::allocator::zero_copy::initialize::initialize_networking_from_sockets;
-use timely::communication::{AllocatorBuilder, Config, Hooks, ProcessBuilder, WorkerGuards};
+use timely::communication::{AllocatorBuilder, Config, Hooks, WorkerGuards};
 
 use super::desk::{Desk, Done};
 use super::gather::{Table, gather};

@@ -13,8 +13,8 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use timely::dataflow::channels::pact::Exchange;
-use timely::dataflow::operators::generic::operator::source;
 use timely::dataflow::operators::generic::Operator;
+use timely::dataflow::operators::generic::operator::source;
 use timely::dataflow::operators::vec::Map;
 use timely::dataflow::operators::{Capability, Probe};
 use timely::dataflow::{ProbeHandle, StreamVec};
@@ -28,9 +28,9 @@ pub fn sweep(worker: &mut Worker, desk: &Arc<Desk>, processes: usize) {
     let probe = ProbeHandle::new();
     worker.dataflow::<u64, _, _>(|scope| {
         let taking = Arc::clone(desk);
-        let done: StreamVec<_, Event> = source(scope.clone(), "Take", move |capability: Capability<u64>, info| {
-            let again = scope.activator_for(Arc::from(&*info.address).to_vec().into());
-            taking.enlist(scope.sync_activator_for(info.address.to_vec()));
+        let done: StreamVec<_, Event> = source(scope, "Take", move |capability: Capability<u64>, info| {
+            let again = scope.activator_for(std::rc::Rc::clone(&info.address));
+            taking.enlist(scope.worker().sync_activator_for(info.address.to_vec()));
             let mut capability = Some(capability);
             move |output| {
                 let Some(held) = &mut capability else { return };
