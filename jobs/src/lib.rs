@@ -1,0 +1,4 @@
+//! People: the megagram command line, job files, progress, reports and launching.
+
+pub mod machine;
+pub mod spec;
