@@ -1,2 +1,7 @@
 //! The megagram command.
-fn main() {}
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    ExitCode::from(megagram_jobs::main())
+}

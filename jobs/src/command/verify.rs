@@ -1,0 +1,112 @@
+//! `verify`: every tile of every gram and factor, read and compared with its digest.
+
+use megagram_storage::{Kind, Store, TileId};
+use serde::Serialize;
+
+use super::stored::{Stored, ids};
+use crate::cli::VerifyArgs;
+use crate::exit::{Error, Result};
+use crate::output::Stdout;
+use crate::progress;
+
+#[derive(Debug, Serialize)]
+struct Report {
+    store: String,
+    /// Tiles read.
+    tiles: u64,
+    bytes: u64,
+    /// Tiles of unfinished matrices that are not there yet.
+    missing: u64,
+    bad: Vec<Bad>,
+    /// Bad tiles moved to `aside/`.
+    set_aside: u64,
+}
+
+/// A tile that is not what it should be.
+#[derive(Debug, Serialize)]
+struct Bad {
+    matrix: Kind,
+    id: String,
+    tile: String,
+    why: String,
+}
+
+/// Checks the store.
+pub fn run(args: &VerifyArgs, out: &mut Stdout) -> Result<()> {
+    let store = super::open_existing(&args.store.store)?;
+    let mut matrices = Vec::new();
+    for kind in [Kind::Gram, Kind::Factor] {
+        for id in ids(&store, kind)? {
+            matrices.push(Stored::read(&store, kind, &id)?);
+        }
+    }
+    let progress = progress::of(0);
+    let url = store.url().to_owned();
+    let mut report = Report { store: url, tiles: 0, bytes: 0, missing: 0, bad: Vec::new(), set_aside: 0 };
+    for matrix in &matrices {
+        progress.begin(&format!("{} {}", matrix.kind, matrix.id), "tiles", matrix.present.len() as u64);
+        report.missing += matrix.missing();
+        let mut bad = Vec::new();
+        for (tile, bytes) in &matrix.present {
+            if let Some(why) = check(&store, matrix, *tile)? {
+                progress.say(&format!("{} {} {tile}: {why}", matrix.kind, matrix.id));
+                bad.push((*tile, why));
+            }
+            report.tiles += 1;
+            report.bytes += bytes;
+            progress.advance(1);
+        }
+        progress.end();
+        if args.repair {
+            for (tile, _) in &bad {
+                matrix.set_aside(&store, *tile)?;
+                report.set_aside += 1;
+            }
+        }
+        let (kind, id) = (matrix.kind, matrix.id.to_string());
+        report.bad.extend(bad.into_iter().map(|(t, why)| Bad {
+            matrix: kind,
+            id: id.clone(),
+            tile: t.to_string(),
+            why,
+        }));
+    }
+    out.show(&report, text)?;
+    match report.bad.len() {
+        0 => Ok(()),
+        n if args.repair => {
+            Err(Error::Check(format!("{n} bad tiles were set aside; run their job to compute them again")))
+        }
+        n => Err(Error::Check(format!("{n} bad tiles; nothing was changed: --repair sets them aside"))),
+    }
+}
+
+/// What is wrong with a tile, if anything.
+fn check(store: &Store, matrix: &Stored, tile: TileId) -> Result<Option<String>> {
+    let columns: Vec<_> = matrix.columns.iter().map(String::as_str).collect();
+    let mut finite = true;
+    let read = matrix.tile(store, tile, &columns, &mut Vec::new(), |values| {
+        finite &= values.iter().all(|v| v.is_finite());
+    });
+    match read {
+        Ok(()) if finite => Ok(None),
+        Ok(()) => Ok(Some("it holds NaN or infinite values".to_owned())),
+        Err(megagram_storage::Error::Corrupt { why, .. }) => Ok(Some(why)),
+        Err(megagram_storage::Error::NotFound { .. }) => Ok(Some("it vanished while it was looked at".to_owned())),
+        Err(e) => Err(e.into()),
+    }
+}
+
+fn text(report: &Report) -> String {
+    let mut text = String::new();
+    for bad in &report.bad {
+        text.push_str(&format!("{} {} {}: {}\n", bad.matrix, bad.id, bad.tile, bad.why));
+    }
+    let (tiles, bytes) = (report.tiles, crate::spec::size::show(report.bytes));
+    text.push_str(&format!("{tiles} tiles read ({bytes}), {} bad", report.bad.len()));
+    if report.missing > 0 {
+        text.push_str(&format!("; {} not there yet", report.missing));
+    }
+    text.push('\n');
+    text
+}
