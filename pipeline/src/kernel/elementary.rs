@@ -49,10 +49,16 @@ pub(crate) fn asin_over_pi<const FMA: bool>(c: f64, s: f64) -> f64 {
     let steep = a > s;
     let u = if steep { s } else { a };
     let z = u * u;
-    let mut p = ASIN[18];
-    for coefficient in ASIN.iter().rev().skip(1) {
-        p = mul_add::<FMA>(p, z, *coefficient);
+    // Four interleaved chains: one long one would wait for itself.
+    let (z2, z4) = (z * z, (z * z) * (z * z));
+    let mut chains = [ASIN[16], ASIN[17], ASIN[18], 0.0];
+    for from in [12, 8, 4, 0] {
+        for (part, chain) in chains.iter_mut().enumerate() {
+            *chain = mul_add::<FMA>(*chain, z4, ASIN[from + part]);
+        }
     }
+    let [p0, p1, p2, p3] = chains;
+    let p = mul_add::<FMA>(mul_add::<FMA>(p3, z, p2), z2, mul_add::<FMA>(p1, z, p0));
     let p = u * mul_add::<FMA>(p, z, FRAC_1_PI);
     let p = if steep { 0.5 - p } else { p };
     p.copysign(c)
