@@ -11,6 +11,7 @@ use super::{Activation, Dual, Span, equal_rows, norms};
 use crate::kernel::layer::Arguments;
 use crate::kernel::level::{Level, Work, mul_add};
 use std::f64::consts::{FRAC_1_PI, FRAC_1_SQRT_2, PI};
+use std::sync::OnceLock;
 
 /// The functions by name.
 pub(crate) const NAMES: &[&str] = &[
@@ -35,43 +36,86 @@ struct Function {
     strip: f64,
 }
 
+/// Nodes of a trapezoid rule with Gaussian weights, and the normalised Hermite polynomials there, times
+/// the weight.
+#[derive(Debug)]
+struct Grid {
+    nodes: Vec<Node>,
+    polynomials: Vec<f64>,
+}
+
+#[derive(Debug)]
+struct Node {
+    z: f64,
+    weight: f64,
+}
+
+/// The step of the grid that most rows share: the polynomials turn about √TERMS times in a unit.
+const COARSE: f64 = 0.06;
+
+impl Grid {
+    fn new(h: f64) -> Grid {
+        /// Where exp(−z²/4), by which the integrands fall, is below 1e-17.
+        const REACH: f64 = 12.6;
+        let count = (REACH / h).ceil() as i64;
+        let mut nodes = Vec::new();
+        let mut polynomials = Vec::new();
+        for node in -count..=count {
+            let z = node as f64 * h;
+            // Half of the weight goes with the polynomials, which keeps them bounded.
+            let half = libm::exp(-0.25 * z * z) / (2.0 * PI).sqrt().sqrt();
+            nodes.push(Node {
+                z,
+                weight: h * half * half,
+            });
+            let (mut before, mut here) = (0.0, half);
+            for n in 0..TERMS {
+                polynomials.push(h * half * here);
+                let next = (z * here - (n as f64).sqrt() * before) / ((n + 1) as f64).sqrt();
+                before = here;
+                here = next;
+            }
+        }
+        Grid { nodes, polynomials }
+    }
+}
+
 #[derive(Debug)]
 struct Elementwise {
     function: Function,
 }
 
 pub(crate) fn elementwise(arguments: &Arguments) -> Result<Box<dyn Activation>, String> {
-    let (value, slope, strip): (fn(f64) -> f64, fn(f64) -> f64, f64) = match arguments.word("fn") {
-        "tanh" => (libm::tanh, |x| 1.0 - libm::tanh(x).powi(2), 0.5 * PI),
-        "sigmoid" => (sigmoid, |x| sigmoid(x) * sigmoid(-x), PI),
-        "softplus" => (softplus, sigmoid, PI),
-        "silu" => (
+    let function = |value: fn(f64) -> f64, slope: fn(f64) -> f64, strip| Function {
+        value,
+        slope,
+        strip,
+    };
+    let function = match arguments.word("fn") {
+        "tanh" => function(libm::tanh, |x| 1.0 - libm::tanh(x).powi(2), 0.5 * PI),
+        "sigmoid" => function(sigmoid, |x| sigmoid(x) * sigmoid(-x), PI),
+        "softplus" => function(softplus, sigmoid, PI),
+        "silu" => function(
             |x| x * sigmoid(x),
             |x| sigmoid(x) * (1.0 + x * sigmoid(-x)),
             PI,
         ),
-        "erf" => (
+        "erf" => function(
             libm::erf,
             |x| 2.0 * FRAC_1_PI.sqrt() * libm::exp(-x * x),
             1.0,
         ),
-        "gelu" => (
+        "gelu" => function(
             |x| x * normal(x),
             |x| normal(x) + x * libm::exp(-0.5 * x * x) / (2.0 * PI).sqrt(),
             1.5,
         ),
-        "atan" => (libm::atan, |x| 1.0 / (1.0 + x * x), 1.0),
-        "sin" => (libm::sin, libm::cos, 3.0),
-        "cos" => (libm::cos, |x| -libm::sin(x), 3.0),
+        "atan" => function(libm::atan, |x| 1.0 / (1.0 + x * x), 1.0),
+        "sin" => function(libm::sin, libm::cos, 3.0),
+        "cos" => function(libm::cos, |x| -libm::sin(x), 3.0),
         other => return Err(format!("the function {other:?} is not known")),
     };
-    Ok(Box::new(Elementwise {
-        function: Function {
-            value,
-            slope,
-            strip,
-        },
-    }))
+    Ok(Box::new(Elementwise { function }))
 }
 
 fn sigmoid(x: f64) -> f64 {
@@ -95,29 +139,27 @@ fn step(strip: f64, root: f64) -> f64 {
 impl Function {
     /// The diagonal: E[φ²] and E[φ'²], and the coefficients of both series.
     fn expand(&self, q: f64, f: &mut [f64], slope: &mut [f64]) -> Dual {
-        /// Where exp(−z²/4), by which the integrands fall, is below 1e-17.
-        const REACH: f64 = 12.6;
         let root = q.sqrt();
-        // The series turns √TERMS times in a unit, which asks for a finer step than φ does.
-        let h = step(self.strip, root).min(0.06);
-        let nodes = (REACH / h).ceil() as i64;
+        let h = step(self.strip, root);
+        // Rows of a usual variance share one grid and its polynomials.
+        let own;
+        let grid = if h < COARSE {
+            own = Grid::new(h);
+            &own
+        } else {
+            static SHARED: OnceLock<Grid> = OnceLock::new();
+            SHARED.get_or_init(|| Grid::new(COARSE))
+        };
         let mut diagonal = Dual { f: 0.0, slope: 0.0 };
         f.fill(0.0);
         slope.fill(0.0);
-        for node in -nodes..=nodes {
-            let z = node as f64 * h;
-            let (value, bend) = ((self.value)(root * z), (self.slope)(root * z));
-            // Half of the weight goes with the polynomials, which keeps them bounded.
-            let weight = libm::exp(-0.25 * z * z) / (2.0 * PI).sqrt().sqrt();
-            diagonal.f += h * weight * weight * value * value;
-            diagonal.slope += h * weight * weight * bend * bend;
-            let (mut before, mut here) = (0.0, weight);
-            for n in 0..f.len() {
-                f[n] += h * weight * value * here;
-                slope[n] += h * weight * bend * here;
-                let next = (z * here - (n as f64).sqrt() * before) / ((n + 1) as f64).sqrt();
-                before = here;
-                here = next;
+        for (node, polynomials) in grid.nodes.iter().zip(grid.polynomials.chunks_exact(TERMS)) {
+            let (value, bend) = ((self.value)(root * node.z), (self.slope)(root * node.z));
+            diagonal.f += node.weight * value * value;
+            diagonal.slope += node.weight * bend * bend;
+            for ((f, slope), p) in f.iter_mut().zip(slope.iter_mut()).zip(polynomials) {
+                *f += value * p;
+                *slope += bend * p;
             }
         }
         diagonal
