@@ -267,26 +267,7 @@ fn leading_parts_do_not_feel_the_padding() {
             leading_equal(&full, &edge, side, n, side, false);
             let (mut full, mut edge) = (c.clone(), rows(&c));
             leaf::trsm(&mut full, &l, side, side);
-            leaf::trsm(
-                &mut edge,
-                &rows(
-                    &l.iter()
-                        .map(|v| if v.is_nan() { 0.0 } else { *v })
-                        .collect::<Vec<_>>(),
-                )
-                .iter()
-                .enumerate()
-                .map(|(e, v)| {
-                    if e % side == e / side && e % side >= n {
-                        1.0
-                    } else {
-                        *v
-                    }
-                })
-                .collect::<Vec<_>>(),
-                side,
-                side,
-            );
+            leaf::trsm(&mut edge, &short(&l, true), side, side);
             leading_equal(&full, &edge, side, n, n, false);
             let (mut full, mut edge) = (c.clone(), rows(&c));
             leaf::trsm_back(&mut full, &l, side, side);
