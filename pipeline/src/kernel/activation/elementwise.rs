@@ -34,6 +34,15 @@ struct Function {
     value: fn(f64) -> f64,
     slope: fn(f64) -> f64,
     strip: f64,
+    parity: Parity,
+}
+
+/// Whether φ is odd or even: every other coefficient is then zero, and those of φ' the other way round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parity {
+    Neither,
+    Odd,
+    Even,
 }
 
 /// Nodes of a trapezoid rule with Gaussian weights, and the normalised Hermite polynomials there, times
@@ -86,33 +95,39 @@ struct Elementwise {
 }
 
 pub(crate) fn elementwise(arguments: &Arguments) -> Result<Box<dyn Activation>, String> {
-    let function = |value: fn(f64) -> f64, slope: fn(f64) -> f64, strip| Function {
+    type Real = fn(f64) -> f64;
+    let function = |value: Real, slope: Real, strip, parity| Function {
         value,
         slope,
         strip,
+        parity,
     };
+    use Parity::{Even, Neither, Odd};
     let function = match arguments.word("fn") {
-        "tanh" => function(libm::tanh, |x| 1.0 - libm::tanh(x).powi(2), 0.5 * PI),
-        "sigmoid" => function(sigmoid, |x| sigmoid(x) * sigmoid(-x), PI),
-        "softplus" => function(softplus, sigmoid, PI),
+        "tanh" => function(libm::tanh, |x| 1.0 - libm::tanh(x).powi(2), 0.5 * PI, Odd),
+        "sigmoid" => function(sigmoid, |x| sigmoid(x) * sigmoid(-x), PI, Neither),
+        "softplus" => function(softplus, sigmoid, PI, Neither),
         "silu" => function(
             |x| x * sigmoid(x),
             |x| sigmoid(x) * (1.0 + x * sigmoid(-x)),
             PI,
+            Neither,
         ),
         "erf" => function(
             libm::erf,
             |x| 2.0 * FRAC_1_PI.sqrt() * libm::exp(-x * x),
             1.0,
+            Odd,
         ),
         "gelu" => function(
             |x| x * normal(x),
             |x| normal(x) + x * libm::exp(-0.5 * x * x) / (2.0 * PI).sqrt(),
             1.5,
+            Neither,
         ),
-        "atan" => function(libm::atan, |x| 1.0 / (1.0 + x * x), 1.0),
-        "sin" => function(libm::sin, libm::cos, 3.0),
-        "cos" => function(libm::cos, |x| -libm::sin(x), 3.0),
+        "atan" => function(libm::atan, |x| 1.0 / (1.0 + x * x), 1.0, Odd),
+        "sin" => function(libm::sin, libm::cos, 3.0, Odd),
+        "cos" => function(libm::cos, |x| -libm::sin(x), 3.0, Even),
         other => return Err(format!("the function {other:?} is not known")),
     };
     Ok(Box::new(Elementwise { function }))
@@ -225,12 +240,15 @@ impl Activation for Elementwise {
             let before: [f64; PIECE] =
                 std::array::from_fn(|i| k.get(at + i).copied().unwrap_or(0.0));
             let mut piece = Piece::new(&before[..len], &rows, &column);
+            let parity = self.function.parity;
+            let (rows, piece) = (rows, &mut piece);
             level.run(Series {
+                parity,
                 rows,
                 column,
-                piece: &mut piece,
+                piece,
             });
-            self.mend(&rows, &column, &mut piece);
+            self.mend(&rows, &column, piece);
             equal_rows(
                 &rows,
                 &column,
@@ -297,6 +315,7 @@ impl Piece {
 }
 
 struct Series<'a> {
+    parity: Parity,
     rows: Span<'a>,
     column: Span<'a>,
     piece: &'a mut Piece,
@@ -305,6 +324,12 @@ struct Series<'a> {
 impl Work for Series<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
+        // The terms n = first + stride·m of either sum are c^first times a series in c^stride.
+        let (stride, first_f, first_slope) = match self.parity {
+            Parity::Neither => (1, 0, 0),
+            Parity::Odd => (2, 1, 0),
+            Parity::Even => (2, 0, 1),
+        };
         let Piece {
             len,
             c,
@@ -313,18 +338,19 @@ impl Work for Series<'_> {
             power,
         } = self.piece;
         let len = *len;
-        for n in 0..TERMS {
-            let (a, b) = (
-                self.rows.plane(SERIES + n),
-                self.rows.plane(SERIES + TERMS + n),
-            );
-            let column_a = self.column.plane(SERIES + n)[0];
-            let column_b = self.column.plane(SERIES + TERMS + n)[0];
+        for n in (0..TERMS).step_by(stride) {
+            let (n_f, n_slope) = (SERIES + n + first_f, SERIES + TERMS + n + first_slope);
+            let (a, b) = (self.rows.plane(n_f), self.rows.plane(n_slope));
+            let (column_a, column_b) = (self.column.plane(n_f)[0], self.column.plane(n_slope)[0]);
             for i in 0..len {
                 f[i] = mul_add::<FMA>(a[i] * column_a, power[i], f[i]);
                 slope[i] = mul_add::<FMA>(b[i] * column_b, power[i], slope[i]);
-                power[i] *= c[i];
+                power[i] *= if stride == 2 { c[i] * c[i] } else { c[i] };
             }
+        }
+        for i in 0..len {
+            f[i] *= if first_f == 1 { c[i] } else { 1.0 };
+            slope[i] *= if first_slope == 1 { c[i] } else { 1.0 };
         }
     }
 }
