@@ -14,6 +14,7 @@ mod elementary;
 mod layer;
 mod level;
 mod network;
+mod read;
 mod spec;
 
 pub use network::{KernelOut, Network, OutputKind, RowState, Scratch};

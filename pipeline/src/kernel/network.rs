@@ -7,6 +7,9 @@ use crate::leaf;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
+#[cfg(test)]
+mod levels;
+
 /// Rows of a column that go through all steps before the next: they stay in the first-level cache, and
 /// so do the steps' numbers for these rows while the columns pass.
 const STRIP: usize = 128;
@@ -220,6 +223,11 @@ impl Network {
         debug_assert_eq!(xs.rows(), side);
         debug_assert_eq!(ys.rows(), side);
         let (mut nngp, mut ntk) = (out.nngp.as_deref_mut(), out.ntk.as_deref_mut());
+        debug_assert!(nngp.as_ref().is_none_or(|k| k.len() == side * side));
+        debug_assert!(
+            ntk.as_ref()
+                .is_none_or(|t| t.len() == side * side && self.has_ntk())
+        );
         let wants_ntk = ntk.is_some() && self.has_ntk();
         // The scalar products are made where the first output will be.
         let products = match (&mut nngp, &mut ntk) {

@@ -5,7 +5,7 @@
 //! mathematically depends on, and not on what else is in the tile: the leading part of a tile that is
 //! padded with zeros and a unit diagonal has the same bits as the leading part of a full one.
 //!
-//! The slow twins are in [`reference`].
+//! The slow twins are in [`mod@reference`].
 
 mod blas;
 mod gemm;

@@ -3,7 +3,7 @@
 #![allow(dead_code)]
 
 use megagram_pipeline::kernel::{KernelOut, KernelSpec, Network, RowState, Scratch};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// K and Θ of all pairs of rows, row-major, n × m.
 pub struct Kernels {
@@ -65,4 +65,22 @@ pub fn difference(got: &[f64], want: &[f64]) -> f64 {
         }
         if w.is_nan() { worst } else { worst.max((g - w).abs() / largest.max(f64::MIN_POSITIVE)) }
     })
+}
+
+/// Noise, roughly Gaussian, the same on every run.
+pub fn noise(n: usize, seed: u64) -> Vec<f64> {
+    let mut state = seed;
+    let mut next = || {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        (state >> 11) as f64 / (1u64 << 52) as f64 - 1.0
+    };
+    (0..n).map(|_| next() + next() + next()).collect()
+}
+
+/// A fully connected network with output "both".
+pub fn fc(activation: Value, depth: u32, w_var: f64, b_var: f64) -> Value {
+    json!({ "output": "both",
+            "fc": { "depth": depth, "activation": activation, "w_var": w_var, "b_var": b_var } })
 }

@@ -11,9 +11,12 @@ use super::{Activation, Dual, Span, equal_rows, norms};
 use crate::kernel::layer::Arguments;
 use crate::kernel::level::{Level, Work, mul_add};
 use std::f64::consts::{FRAC_1_PI, FRAC_1_SQRT_2, PI};
+use std::sync::OnceLock;
 
 /// The functions by name.
-pub(crate) const NAMES: &[&str] = &["tanh", "sigmoid", "softplus", "silu", "erf", "gelu", "atan", "sin", "cos"];
+pub(crate) const NAMES: &[&str] = &[
+    "tanh", "sigmoid", "softplus", "silu", "erf", "gelu", "atan", "sin", "cos",
+];
 
 /// Terms of the series.
 const TERMS: usize = 128;
@@ -31,6 +34,59 @@ struct Function {
     value: fn(f64) -> f64,
     slope: fn(f64) -> f64,
     strip: f64,
+    parity: Parity,
+}
+
+/// Whether φ is odd or even: every other coefficient is then zero, and those of φ' the other way round.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Parity {
+    Neither,
+    Odd,
+    Even,
+}
+
+/// Nodes of a trapezoid rule with Gaussian weights, and the normalised Hermite polynomials there, times
+/// the weight.
+#[derive(Debug)]
+struct Grid {
+    nodes: Vec<Node>,
+    polynomials: Vec<f64>,
+}
+
+#[derive(Debug)]
+struct Node {
+    z: f64,
+    weight: f64,
+}
+
+/// The step of the grid that most rows share: the polynomials turn about √TERMS times in a unit.
+const COARSE: f64 = 0.06;
+
+impl Grid {
+    fn new(h: f64) -> Grid {
+        /// Where exp(−z²/4), by which the integrands fall, is below 1e-17.
+        const REACH: f64 = 12.6;
+        let count = (REACH / h).ceil() as i64;
+        let mut nodes = Vec::new();
+        let mut polynomials = Vec::new();
+        for node in -count..=count {
+            let z = node as f64 * h;
+            // Half of the weight goes with the polynomials, which keeps them bounded.
+            let half = libm::exp(-0.25 * z * z) / (2.0 * PI).sqrt().sqrt();
+            nodes.push(Node {
+                z,
+                weight: h * half * half,
+            });
+            let (mut before, mut here) = (0.0, half);
+            for n in 0..TERMS {
+                polynomials.push(h * half * here);
+                let next = (z * here - (n as f64).sqrt() * before) / ((n + 1) as f64).sqrt();
+                before = here;
+                here = next;
+            }
+        }
+        Grid { nodes, polynomials }
+    }
 }
 
 #[derive(Debug)]
@@ -39,19 +95,42 @@ struct Elementwise {
 }
 
 pub(crate) fn elementwise(arguments: &Arguments) -> Result<Box<dyn Activation>, String> {
-    let (value, slope, strip): (fn(f64) -> f64, fn(f64) -> f64, f64) = match arguments.word("fn") {
-        "tanh" => (libm::tanh, |x| 1.0 - libm::tanh(x).powi(2), 0.5 * PI),
-        "sigmoid" => (sigmoid, |x| sigmoid(x) * sigmoid(-x), PI),
-        "softplus" => (softplus, sigmoid, PI),
-        "silu" => (|x| x * sigmoid(x), |x| sigmoid(x) * (1.0 + x * sigmoid(-x)), PI),
-        "erf" => (libm::erf, |x| 2.0 * FRAC_1_PI.sqrt() * libm::exp(-x * x), 1.0),
-        "gelu" => (|x| x * normal(x), |x| normal(x) + x * libm::exp(-0.5 * x * x) / (2.0 * PI).sqrt(), 1.5),
-        "atan" => (libm::atan, |x| 1.0 / (1.0 + x * x), 1.0),
-        "sin" => (libm::sin, libm::cos, 3.0),
-        "cos" => (libm::cos, |x| -libm::sin(x), 3.0),
+    type Real = fn(f64) -> f64;
+    let function = |value: Real, slope: Real, strip, parity| Function {
+        value,
+        slope,
+        strip,
+        parity,
+    };
+    use Parity::{Even, Neither, Odd};
+    let function = match arguments.word("fn") {
+        "tanh" => function(libm::tanh, |x| 1.0 - libm::tanh(x).powi(2), 0.5 * PI, Odd),
+        "sigmoid" => function(sigmoid, |x| sigmoid(x) * sigmoid(-x), PI, Neither),
+        "softplus" => function(softplus, sigmoid, PI, Neither),
+        "silu" => function(
+            |x| x * sigmoid(x),
+            |x| sigmoid(x) * (1.0 + x * sigmoid(-x)),
+            PI,
+            Neither,
+        ),
+        "erf" => function(
+            libm::erf,
+            |x| 2.0 * FRAC_1_PI.sqrt() * libm::exp(-x * x),
+            1.0,
+            Odd,
+        ),
+        "gelu" => function(
+            |x| x * normal(x),
+            |x| normal(x) + x * libm::exp(-0.5 * x * x) / (2.0 * PI).sqrt(),
+            1.5,
+            Neither,
+        ),
+        "atan" => function(libm::atan, |x| 1.0 / (1.0 + x * x), 1.0, Odd),
+        "sin" => function(libm::sin, libm::cos, 3.0, Odd),
+        "cos" => function(libm::cos, |x| -libm::sin(x), 3.0, Even),
         other => return Err(format!("the function {other:?} is not known")),
     };
-    Ok(Box::new(Elementwise { function: Function { value, slope, strip } }))
+    Ok(Box::new(Elementwise { function }))
 }
 
 fn sigmoid(x: f64) -> f64 {
@@ -75,29 +154,27 @@ fn step(strip: f64, root: f64) -> f64 {
 impl Function {
     /// The diagonal: E[φ²] and E[φ'²], and the coefficients of both series.
     fn expand(&self, q: f64, f: &mut [f64], slope: &mut [f64]) -> Dual {
-        /// Where exp(−z²/4), by which the integrands fall, is below 1e-17.
-        const REACH: f64 = 12.6;
         let root = q.sqrt();
-        // The series turns √TERMS times in a unit, which asks for a finer step than φ does.
-        let h = step(self.strip, root).min(0.06);
-        let nodes = (REACH / h).ceil() as i64;
+        let h = step(self.strip, root);
+        // Rows of a usual variance share one grid and its polynomials.
+        let own;
+        let grid = if h < COARSE {
+            own = Grid::new(h);
+            &own
+        } else {
+            static SHARED: OnceLock<Grid> = OnceLock::new();
+            SHARED.get_or_init(|| Grid::new(COARSE))
+        };
         let mut diagonal = Dual { f: 0.0, slope: 0.0 };
         f.fill(0.0);
         slope.fill(0.0);
-        for node in -nodes..=nodes {
-            let z = node as f64 * h;
-            let (value, bend) = ((self.value)(root * z), (self.slope)(root * z));
-            // Half of the weight goes with the polynomials, which keeps them bounded.
-            let weight = libm::exp(-0.25 * z * z) / (2.0 * PI).sqrt().sqrt();
-            diagonal.f += h * weight * weight * value * value;
-            diagonal.slope += h * weight * weight * bend * bend;
-            let (mut before, mut here) = (0.0, weight);
-            for n in 0..f.len() {
-                f[n] += h * weight * value * here;
-                slope[n] += h * weight * bend * here;
-                let next = (z * here - (n as f64).sqrt() * before) / ((n + 1) as f64).sqrt();
-                before = here;
-                here = next;
+        for (node, polynomials) in grid.nodes.iter().zip(grid.polynomials.chunks_exact(TERMS)) {
+            let (value, bend) = ((self.value)(root * node.z), (self.slope)(root * node.z));
+            diagonal.f += node.weight * value * value;
+            diagonal.slope += node.weight * bend * bend;
+            for ((f, slope), p) in f.iter_mut().zip(slope.iter_mut()).zip(polynomials) {
+                *f += value * p;
+                *slope += bend * p;
             }
         }
         diagonal
@@ -146,7 +223,12 @@ impl Activation for Elementwise {
             let kept: f64 = series.iter().map(|a| a * a).sum();
             ((whole - kept) / whole.max(f64::MIN_POSITIVE)).max(0.0)
         };
-        head.copy_from_slice(&[root, inverse, tail(diagonal.f, f), tail(diagonal.slope, slope)]);
+        head.copy_from_slice(&[
+            root,
+            inverse,
+            tail(diagonal.f, f),
+            tail(diagonal.slope, slope),
+        ]);
         diagonal
     }
 
@@ -155,11 +237,25 @@ impl Activation for Elementwise {
         while at < k.len() {
             let len = PIECE.min(k.len() - at);
             let rows = rows.part(at, len);
-            let before: [f64; PIECE] = std::array::from_fn(|i| k.get(at + i).copied().unwrap_or(0.0));
+            let before: [f64; PIECE] =
+                std::array::from_fn(|i| k.get(at + i).copied().unwrap_or(0.0));
             let mut piece = Piece::new(&before[..len], &rows, &column);
-            level.run(Series { rows, column, piece: &mut piece });
-            self.mend(&rows, &column, &mut piece);
-            equal_rows(&rows, &column, &before[..len], &mut piece.f, &mut piece.slope);
+            let parity = self.function.parity;
+            let (rows, piece) = (rows, &mut piece);
+            level.run(Series {
+                parity,
+                rows,
+                column,
+                piece,
+            });
+            self.mend(&rows, &column, piece);
+            equal_rows(
+                &rows,
+                &column,
+                &before[..len],
+                &mut piece.f,
+                &mut piece.slope,
+            );
             k[at..at + len].copy_from_slice(&piece.f[..len]);
             for (t, slope) in t.iter_mut().skip(at).zip(&piece.slope[..len]) {
                 *t *= slope;
@@ -179,9 +275,12 @@ impl Elementwise {
         let root = column.plane(0)[0];
         for i in 0..piece.len {
             let power = piece.power[i].abs();
-            let left_out = |tail: usize| (rows.plane(tail)[i] * column.plane(tail)[0]).sqrt() * power;
+            let left_out =
+                |tail: usize| (rows.plane(tail)[i] * column.plane(tail)[0]).sqrt() * power;
             if left_out(TAIL).max(left_out(TAIL + 1)) > TOLERANCE {
-                let dual = self.function.integrate([rows.plane(0)[i], root], piece.c[i]);
+                let dual = self
+                    .function
+                    .integrate([rows.plane(0)[i], root], piece.c[i]);
                 piece.f[i] = dual.f;
                 piece.slope[i] = dual.slope;
             }
@@ -205,11 +304,18 @@ impl Piece {
         for ((c, k), row) in c.iter_mut().zip(k).zip(rows.plane(1)) {
             *c = (k * (row * inverse)).clamp(-1.0, 1.0);
         }
-        Piece { len: k.len(), c, f: [0.0; PIECE], slope: [0.0; PIECE], power: [1.0; PIECE] }
+        Piece {
+            len: k.len(),
+            c,
+            f: [0.0; PIECE],
+            slope: [0.0; PIECE],
+            power: [1.0; PIECE],
+        }
     }
 }
 
 struct Series<'a> {
+    parity: Parity,
     rows: Span<'a>,
     column: Span<'a>,
     piece: &'a mut Piece,
@@ -218,17 +324,33 @@ struct Series<'a> {
 impl Work for Series<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let Piece { len, c, f, slope, power } = self.piece;
+        // The terms n = first + stride·m of either sum are c^first times a series in c^stride.
+        let (stride, first_f, first_slope) = match self.parity {
+            Parity::Neither => (1, 0, 0),
+            Parity::Odd => (2, 1, 0),
+            Parity::Even => (2, 0, 1),
+        };
+        let Piece {
+            len,
+            c,
+            f,
+            slope,
+            power,
+        } = self.piece;
         let len = *len;
-        for n in 0..TERMS {
-            let (a, b) = (self.rows.plane(SERIES + n), self.rows.plane(SERIES + TERMS + n));
-            let column_a = self.column.plane(SERIES + n)[0];
-            let column_b = self.column.plane(SERIES + TERMS + n)[0];
+        for n in (0..TERMS).step_by(stride) {
+            let (n_f, n_slope) = (SERIES + n + first_f, SERIES + TERMS + n + first_slope);
+            let (a, b) = (self.rows.plane(n_f), self.rows.plane(n_slope));
+            let (column_a, column_b) = (self.column.plane(n_f)[0], self.column.plane(n_slope)[0]);
             for i in 0..len {
                 f[i] = mul_add::<FMA>(a[i] * column_a, power[i], f[i]);
                 slope[i] = mul_add::<FMA>(b[i] * column_b, power[i], slope[i]);
-                power[i] *= c[i];
+                power[i] *= if stride == 2 { c[i] * c[i] } else { c[i] };
             }
+        }
+        for i in 0..len {
+            f[i] *= if first_f == 1 { c[i] } else { 1.0 };
+            slope[i] *= if first_slope == 1 { c[i] } else { 1.0 };
         }
     }
 }

@@ -261,5 +261,5 @@ pub(crate) fn norms(q: f64) -> [f64; 2] {
 
 /// Whether a variance is that of a zero row, or so small that its inverse is of no use.
 pub(crate) fn is_zero(q: f64) -> bool {
-    q < 1e-290
+    q < 1e-140
 }
