@@ -77,8 +77,8 @@ impl File {
     /// # Errors
     /// As [`File::open`].
     pub fn object(store: &Store, key: &Key, name: &str) -> Result<File> {
-        // The last byte tells the length, and unlike HEAD the reply tells what is wrong.
-        let len = match store.runtime().block_on(store.get_range_async(key, GetRange::Suffix(1))) {
+        // The reply to any range tells the length; Azure knows no suffix ranges.
+        let len = match store.runtime().block_on(store.get_range_async(key, GetRange::Bounded(0..1))) {
             Ok((_, len)) => len,
             Err(Error::NotFound { .. }) => {
                 return Err(Error::Input(format!("{name}: the object does not exist; mend the URL")));
