@@ -11,19 +11,12 @@ use std::io::Read;
 fn golden() -> Value {
     let bytes = include_bytes!("golden/dense.json.gz");
     let mut text = String::new();
-    flate2::read::GzDecoder::new(&bytes[..])
-        .read_to_string(&mut text)
-        .unwrap();
+    flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
 fn floats(value: &Value) -> Vec<f64> {
-    value["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|v| v.as_f64().unwrap_or(f64::NAN))
-        .collect()
+    value["data"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap_or(f64::NAN)).collect()
 }
 
 /// stax's name of a layer and its arguments, as in a job file.
@@ -99,27 +92,14 @@ fn every_case() {
         let numerical = case["activation"] == "ElementwiseNumerical";
         let xx = kernels(&network, &x, None, d, x.len() / d);
         if let Some(truth) = case.get("xx_hp") {
-            let tolerances = if numerical {
-                [1e-9, 1e-9]
-            } else {
-                [1e-12, 1e-9]
-            };
+            let tolerances = if numerical { [1e-9, 1e-9] } else { [1e-12, 1e-9] };
             check("xx_hp nngp", &xx.nngp, &truth["nngp"], tolerances[0]);
             check("xx_hp ntk", &xx.ntk, &truth["ntk"], tolerances[1]);
         }
-        let [nngp, ntk] = if numerical {
-            [Some(2e-2), Some(1e-1)]
-        } else {
-            against_neural_tangents(name)
-        };
-        for (what, got, key) in [
-            ("xx", Some(xx), "xx"),
-            (
-                "xy",
-                input("x2").map(|y| kernels(&network, &x, Some(&floats(y)), d, 7)),
-                "xy",
-            ),
-        ] {
+        let [nngp, ntk] = if numerical { [Some(2e-2), Some(1e-1)] } else { against_neural_tangents(name) };
+        for (what, got, key) in
+            [("xx", Some(xx), "xx"), ("xy", input("x2").map(|y| kernels(&network, &x, Some(&floats(y)), d, 7)), "xy")]
+        {
             let (Some(got), Some(want)) = (got, case.get(key)) else {
                 continue;
             };
@@ -131,12 +111,7 @@ fn every_case() {
             }
         }
     }
-    assert!(
-        failures.is_empty(),
-        "{} failures:\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
 
 /// Where neural-tangents gives no number on the diagonal, max(x, 0)¹ must be relu.
@@ -146,20 +121,9 @@ fn a_rectified_line_is_relu() {
     let input = &golden["inputs"]["fc_edge"];
     let (x, d) = (floats(input), 7);
     let dense = json!({ "type": "dense", "w_var": 1.7, "b_var": 0.2 });
-    let build = |layer: Value| {
-        network(
-            &json!({ "output": "both", "layers": [dense, layer, dense] }),
-            d,
-        )
-    };
+    let build = |layer: Value| network(&json!({ "output": "both", "layers": [dense, layer, dense] }), d);
     let relu = kernels(&build(json!({ "type": "relu" })), &x, None, d, 11);
-    let line = kernels(
-        &build(json!({ "type": "rectified_monomial", "degree": 1 })),
-        &x,
-        None,
-        d,
-        11,
-    );
+    let line = kernels(&build(json!({ "type": "rectified_monomial", "degree": 1 })), &x, None, d, 11);
     assert!(difference(&line.nngp, &relu.nngp) < 1e-14);
     assert!(difference(&line.ntk, &relu.ntk) < 1e-14);
 }
@@ -175,10 +139,7 @@ fn prediction_sets() {
         let network = network(&spec(&set["spec"]), d);
         for (want, got) in [
             ("k_train_train", kernels(&network, &train, None, d, 5)),
-            (
-                "k_test_train",
-                kernels(&network, &test, Some(&train), d, 12),
-            ),
+            ("k_test_train", kernels(&network, &test, Some(&train), d, 12)),
             ("k_test_test", kernels(&network, &test, None, d, 5)),
         ] {
             let want = &set[want];

@@ -12,22 +12,13 @@ use serde_json::{Value, json};
 /// X[i,j] = sin(0.7(i+1)(j+1)) + 0.1j, 8 × 5, and T[i,j] = cos(0.4(i+1)(j+1)) − 0.05j, 3 × 5.
 fn toy() -> (Vec<f64>, Vec<f64>) {
     let entry = |e: usize| ((e / 5 + 1) as f64 * (e % 5 + 1) as f64, (e % 5) as f64);
-    let x = (0..40)
-        .map(entry)
-        .map(|(p, j)| (0.7 * p).sin() + 0.1 * j)
-        .collect();
-    let t = (0..15)
-        .map(entry)
-        .map(|(p, j)| (0.4 * p).cos() - 0.05 * j)
-        .collect();
+    let x = (0..40).map(entry).map(|(p, j)| (0.7 * p).sin() + 0.1 * j).collect();
+    let t = (0..15).map(entry).map(|(p, j)| (0.4 * p).cos() - 0.05 * j).collect();
     (x, t)
 }
 
 fn close(got: f64, want: f64, tolerance: f64) {
-    assert!(
-        (got - want).abs() <= tolerance * want.abs(),
-        "{got} is not {want}"
-    );
+    assert!((got - want).abs() <= tolerance * want.abs(), "{got} is not {want}");
 }
 
 fn fc(activation: Value, depth: u32, w_var: f64, b_var: f64) -> Value {
@@ -143,10 +134,7 @@ fn difficult(rows: usize, d: usize, seed: u64) -> Vec<f64> {
 #[test]
 fn slopes_are_derivatives() {
     for activation in activations() {
-        if activation["type"] == "sign"
-            || activation["degree"] == 0
-            || activation["type"] == "exp_normalized"
-        {
+        if activation["type"] == "sign" || activation["degree"] == 0 || activation["type"] == "exp_normalized" {
             continue;
         }
         // Two rows with variances q, q' and covariance k after the first layer.
@@ -166,10 +154,7 @@ fn slopes_are_derivatives() {
             let k = 1.1 * 0.9 * angle.cos();
             let want = (f1 - f0) / (k1 - k0);
             let got = (theta - f) / k;
-            assert!(
-                (got - want).abs() < 1e-6 * (1.0 + want.abs()),
-                "{activation} at {angle}: {got} is not {want}"
-            );
+            assert!((got - want).abs() < 1e-6 * (1.0 + want.abs()), "{activation} at {angle}: {got} is not {want}");
         }
     }
 }
@@ -187,16 +172,8 @@ fn closed_forms_equal_series() {
         let series = json!({ "type": "elementwise", "fn": name });
         let a = kernels(&network(&layers(&closed, 2), 6), &x, None, 6, 12);
         let b = kernels(&network(&layers(&series, 2), 6), &x, None, 6, 12);
-        assert!(
-            difference(&b.nngp, &a.nngp) < 1e-10,
-            "{name} {:e}",
-            difference(&b.nngp, &a.nngp)
-        );
-        assert!(
-            difference(&b.ntk, &a.ntk) < 1e-9,
-            "{name} {:e}",
-            difference(&b.ntk, &a.ntk)
-        );
+        assert!(difference(&b.nngp, &a.nngp) < 1e-10, "{name} {:e}", difference(&b.nngp, &a.nngp));
+        assert!(difference(&b.ntk, &a.ntk) < 1e-9, "{name} {:e}", difference(&b.ntk, &a.ntk));
     }
 }
 
@@ -208,28 +185,20 @@ fn tiles_are_symmetric_exact_on_the_diagonal_and_finite() {
         let network = network(&layers(&activation, 3), d);
         let (diagonal, state) = tile(&network, &x, &x, side, true);
         let (general, _) = tile(&network, &x, &x, side, false);
-        for (k, g, on) in [
-            (&diagonal.nngp, &general.nngp, OutputKind::Nngp),
-            (&diagonal.ntk, &general.ntk, OutputKind::Ntk),
-        ] {
+        for (k, g, on) in
+            [(&diagonal.nngp, &general.nngp, OutputKind::Nngp), (&diagonal.ntk, &general.ntk, OutputKind::Ntk)]
+        {
             let exact = state.diagonal(on);
             for j in 0..side {
                 assert_eq!(k[j + j * side].to_bits(), exact[j].to_bits());
                 for i in 0..side {
-                    assert!(
-                        k[i + j * side].is_finite() && g[i + j * side].is_finite(),
-                        "{activation}"
-                    );
+                    assert!(k[i + j * side].is_finite() && g[i + j * side].is_finite(), "{activation}");
                     assert_eq!(k[i + j * side].to_bits(), k[j + i * side].to_bits());
                     if i > j {
                         assert_eq!(k[i + j * side].to_bits(), g[i + j * side].to_bits());
                     }
                     if leaf::blas().kernel == "skx" && x[i * d..][..d] == x[j * d..][..d] {
-                        assert_eq!(
-                            g[i + j * side].to_bits(),
-                            exact[i].to_bits(),
-                            "{activation}: equal rows {i}, {j}"
-                        );
+                        assert_eq!(g[i + j * side].to_bits(), exact[i].to_bits(), "{activation}: equal rows {i}, {j}");
                     }
                 }
             }
@@ -269,10 +238,7 @@ fn entries_depend_on_their_rows_only() {
             }
             let network = network(&layers(&activation, 2), d);
             for n in [1, side / 2, side - 1] {
-                let (a, b) = (
-                    block(&x[..n * d], d, 0, side),
-                    block(&y[..n * d], d, 0, side),
-                );
+                let (a, b) = (block(&x[..n * d], d, 0, side), block(&y[..n * d], d, 0, side));
                 let (full, _) = tile(&network, &x, &y, side, false);
                 let (edge, _) = tile(&network, &a, &b, side, false);
                 let (full_diagonal, _) = tile(&network, &x, &x, side, true);
@@ -282,14 +248,8 @@ fn entries_depend_on_their_rows_only() {
                         let e = r + c * side;
                         assert_eq!(full.nngp[e].to_bits(), edge.nngp[e].to_bits());
                         assert_eq!(full.ntk[e].to_bits(), edge.ntk[e].to_bits());
-                        assert_eq!(
-                            full_diagonal.nngp[e].to_bits(),
-                            edge_diagonal.nngp[e].to_bits()
-                        );
-                        assert_eq!(
-                            full_diagonal.ntk[e].to_bits(),
-                            edge_diagonal.ntk[e].to_bits()
-                        );
+                        assert_eq!(full_diagonal.nngp[e].to_bits(), edge_diagonal.nngp[e].to_bits());
+                        assert_eq!(full_diagonal.ntk[e].to_bits(), edge_diagonal.ntk[e].to_bits());
                     }
                 }
                 // Padding is the kernel of zero rows: finite.
@@ -311,31 +271,11 @@ fn one_output_alone_has_the_same_bits() {
         let (xs, ys) = (network.rows(&x, side), network.rows(&y, side));
         let mut got = vec![f64::NAN; side * side];
         let mut out = match name {
-            "nngp" => KernelOut {
-                nngp: Some(&mut got),
-                ntk: None,
-            },
-            _ => KernelOut {
-                nngp: None,
-                ntk: Some(&mut got),
-            },
+            "nngp" => KernelOut { nngp: Some(&mut got), ntk: None },
+            _ => KernelOut { nngp: None, ntk: Some(&mut got) },
         };
-        network.tile(
-            &x,
-            &xs,
-            &y,
-            &ys,
-            side,
-            false,
-            &mut out,
-            &mut Scratch::default(),
-        );
-        assert!(
-            got.iter()
-                .zip(want)
-                .all(|(g, w)| g.to_bits() == w.to_bits()),
-            "{name}"
-        );
+        network.tile(&x, &xs, &y, &ys, side, false, &mut out, &mut Scratch::default());
+        assert!(got.iter().zip(want).all(|(g, w)| g.to_bits() == w.to_bits()), "{name}");
     }
 }
 
@@ -375,10 +315,7 @@ fn speed() {
         let rows = best(&mut |_, _| drop(network.rows(&x, side))) / 1024.0 * 1024.0 * 1024.0;
         let mut scratch = Scratch::default();
         let entry = best(&mut |k, t| {
-            let mut out = KernelOut {
-                nngp: Some(k),
-                ntk: (output == "both").then_some(t),
-            };
+            let mut out = KernelOut { nngp: Some(k), ntk: (output == "both").then_some(t) };
             network.tile(&x, &xs, &y, &ys, side, false, &mut out, &mut scratch);
         });
         eprintln!(

@@ -43,11 +43,7 @@ impl Random {
         reference::syrk(&mut c, &a, n);
         for (e, v) in c.iter_mut().enumerate() {
             let (i, j) = (e % n, e / n);
-            *v = if i < j {
-                f64::NAN
-            } else {
-                -*v + if i == j { 1.0 } else { 0.0 }
-            };
+            *v = if i < j { f64::NAN } else { -*v + if i == j { 1.0 } else { 0.0 } };
         }
         c
     }
@@ -66,13 +62,7 @@ fn residual(got: &[f64], want: &[f64], scale: f64) -> f64 {
 }
 
 /// `full` with rows and columns from `n` on replaced by those of the identity (or by zeros).
-fn padded(
-    full: &[f64],
-    rows: usize,
-    real_rows: usize,
-    real_columns: usize,
-    unit: bool,
-) -> Vec<f64> {
+fn padded(full: &[f64], rows: usize, real_rows: usize, real_columns: usize, unit: bool) -> Vec<f64> {
     full.iter()
         .enumerate()
         .map(|(e, v)| {
@@ -93,11 +83,7 @@ fn leading_equal(a: &[f64], b: &[f64], rows: usize, n: usize, m: usize, lower: b
     for j in 0..m {
         for i in if lower { j } else { 0 }..n {
             let e = i + j * rows;
-            assert_eq!(
-                a[e].to_bits(),
-                b[e].to_bits(),
-                "entry {i},{j} of {n}x{m} in {rows}"
-            );
+            assert_eq!(a[e].to_bits(), b[e].to_bits(), "entry {i},{j} of {n}x{m} in {rows}");
         }
     }
 }
@@ -107,11 +93,7 @@ fn products_equal_their_twins() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for side in SIDES {
         for rows in [side, (side / 2).max(1)] {
-            let (c, a, b) = (
-                random.vec(rows * side),
-                random.vec(rows * side),
-                random.vec(side * side),
-            );
+            let (c, a, b) = (random.vec(rows * side), random.vec(rows * side), random.vec(side * side));
             let scale = 8.0 + side as f64;
             let (mut got, mut want) = (c.clone(), c.clone());
             leaf::gemm_nt(&mut got, &a, &b, rows, side);
@@ -128,29 +110,14 @@ fn products_equal_their_twins() {
         reference::syrk(&mut want, &a, side);
         assert!(residual(&got, &want, 8.0 + side as f64) < 4.0);
     }
-    for (m, n, k) in [
-        (1, 1, 1),
-        (7, 2, 300),
-        (64, 10, 64),
-        (129, 1, 5),
-        (3, 0, 3),
-        (256, 10, 1000),
-    ] {
+    for (m, n, k) in [(1, 1, 1), (7, 2, 300), (64, 10, 64), (129, 1, 5), (3, 0, 3), (256, 10, 1000)] {
         let (c, a, b) = (random.vec(m * n), random.vec(m * k), random.vec(k * n));
         let (mut got, mut want) = (c.clone(), c);
         leaf::gemm_acc(&mut got, &a, &b, m, n, k);
         reference::gemm_acc(&mut want, &a, &b, m, n, k);
         assert!(residual(&got, &want, 8.0 + k as f64) < 4.0);
     }
-    for (rows, d) in [
-        (1, 1),
-        (2, 784),
-        (17, 5),
-        (64, 3072),
-        (129, 10),
-        (256, 300),
-        (4, 0),
-    ] {
+    for (rows, d) in [(1, 1), (2, 784), (17, 5), (64, 3072), (129, 10), (256, 300), (4, 0)] {
         let (x, y) = (random.vec(rows * d), random.vec(rows * d));
         let (mut got, mut want) = (vec![f64::NAN; rows * rows], vec![0.0; rows * rows]);
         leaf::rows_gram(&x, &y, rows, d, &mut got);
@@ -243,11 +210,7 @@ fn leading_parts_do_not_feel_the_padding() {
             if n == 0 {
                 continue;
             }
-            let (c, a, b) = (
-                random.vec(side * side),
-                random.vec(side * side),
-                random.vec(side * side),
-            );
+            let (c, a, b) = (random.vec(side * side), random.vec(side * side), random.vec(side * side));
             let l = random.lower(side);
             let short = |m: &[f64], unit| padded(m, side, n, n, unit);
             let rows = |m: &[f64]| padded(m, side, n, side, false);
@@ -269,21 +232,11 @@ fn leading_parts_do_not_feel_the_padding() {
             leaf::trsm(&mut full, &l, side, side);
             leaf::trsm(
                 &mut edge,
-                &rows(
-                    &l.iter()
-                        .map(|v| if v.is_nan() { 0.0 } else { *v })
-                        .collect::<Vec<_>>(),
-                )
-                .iter()
-                .enumerate()
-                .map(|(e, v)| {
-                    if e % side == e / side && e % side >= n {
-                        1.0
-                    } else {
-                        *v
-                    }
-                })
-                .collect::<Vec<_>>(),
+                &rows(&l.iter().map(|v| if v.is_nan() { 0.0 } else { *v }).collect::<Vec<_>>())
+                    .iter()
+                    .enumerate()
+                    .map(|(e, v)| if e % side == e / side && e % side >= n { 1.0 } else { *v })
+                    .collect::<Vec<_>>(),
                 side,
                 side,
             );
@@ -301,13 +254,7 @@ fn leading_parts_do_not_feel_the_padding() {
             let wide = |m: &[f64]| padded(m, side, side, n, false);
             let (mut given, mut edge) = (wide(&c), wide(&c));
             leaf::gemm_nn(&mut given, &wide(&a), &rows(&b), side, side);
-            leaf::gemm_nn(
-                &mut edge,
-                &wide(&a),
-                &padded(&b, side, n, n, false),
-                side,
-                side,
-            );
+            leaf::gemm_nn(&mut edge, &wide(&a), &padded(&b, side, n, n, false), side, side);
             leading_equal(&given, &edge, side, side, n, false);
 
             let c = random.definite(side);
@@ -340,10 +287,7 @@ fn blas_says_what_it_is() {
     let blas = leaf::blas();
     assert_eq!(blas.name, "blis");
     assert!(!blas.version.is_empty() && !blas.kernel.is_empty());
-    assert_eq!(
-        blas.to_string(),
-        format!("blis {} {}", blas.version, blas.kernel)
-    );
+    assert_eq!(blas.to_string(), format!("blis {} {}", blas.version, blas.kernel));
     assert!(leaf::pack_bytes_at(128) < leaf::pack_bytes());
 }
 
@@ -355,11 +299,7 @@ fn speed() {
     let mut random = Random(5);
     for side in [128, 256, 512, 1024] {
         let cube = (side as f64).powi(3);
-        let (c, a, b) = (
-            random.vec(side * side),
-            random.vec(side * side),
-            random.vec(side * side),
-        );
+        let (c, a, b) = (random.vec(side * side), random.vec(side * side), random.vec(side * side));
         let l = random.lower(side);
         let definite = {
             let mut c = vec![0.0; side * side];
@@ -379,31 +319,18 @@ fn speed() {
             }
             eprintln!("{side:5} {name:10} {:7.1} GF/s", flops / best / 1e9);
         };
-        time("gemm_nt", 2.0 * cube, &c, &mut |c| {
-            leaf::gemm_nt(c, &a, &b, side, side)
-        });
-        time("gemm_nn", 2.0 * cube, &c, &mut |c| {
-            leaf::gemm_nn(c, &a, &b, side, side)
-        });
-        time("rows_gram", 2.0 * cube, &c, &mut |c| {
-            leaf::rows_gram(&a, &b, side, side, c)
-        });
+        time("gemm_nt", 2.0 * cube, &c, &mut |c| leaf::gemm_nt(c, &a, &b, side, side));
+        time("gemm_nn", 2.0 * cube, &c, &mut |c| leaf::gemm_nn(c, &a, &b, side, side));
+        time("rows_gram", 2.0 * cube, &c, &mut |c| leaf::rows_gram(&a, &b, side, side, c));
         time("syrk", cube, &c, &mut |c| leaf::syrk(c, &a, side));
         time("trsm", cube, &c, &mut |c| leaf::trsm(c, &l, side, side));
-        time("trsm_back", cube, &c, &mut |c| {
-            leaf::trsm_back(c, &l, side, side)
-        });
+        time("trsm_back", cube, &c, &mut |c| leaf::trsm_back(c, &l, side, side));
         time("potrf", cube / 3.0, &definite, &mut |c| {
             leaf::potrf(c, side, side).unwrap();
         });
         let z = random.vec(side * 10);
-        time(
-            "gemm_acc10",
-            20.0 * (side * side) as f64,
-            &c[..side * 10],
-            &mut |c| {
-                leaf::gemm_acc(c, &a, &z, side, 10, side);
-            },
-        );
+        time("gemm_acc10", 20.0 * (side * side) as f64, &c[..side * 10], &mut |c| {
+            leaf::gemm_acc(c, &a, &z, side, 10, side);
+        });
     }
 }

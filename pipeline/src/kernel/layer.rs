@@ -17,11 +17,7 @@ pub(crate) struct Entry {
 
 impl Entry {
     pub(crate) const fn new(name: &'static str, params: &'static [Param], build: Build) -> Entry {
-        Entry {
-            name,
-            params,
-            build,
-        }
+        Entry { name, params, build }
     }
 }
 
@@ -44,50 +40,32 @@ enum Kind {
 impl Param {
     /// A number that must be given.
     pub(crate) const fn number(key: &'static str) -> Param {
-        Param {
-            key,
-            kind: Kind::Number(None),
-        }
+        Param { key, kind: Kind::Number(None) }
     }
 
     /// A number with a default.
     pub(crate) const fn default(key: &'static str, default: f64) -> Param {
-        Param {
-            key,
-            kind: Kind::Number(Some(default)),
-        }
+        Param { key, kind: Kind::Number(Some(default)) }
     }
 
     /// A whole number from 0 to 30 that must be given.
     pub(crate) const fn count(key: &'static str) -> Param {
-        Param {
-            key,
-            kind: Kind::Count,
-        }
+        Param { key, kind: Kind::Count }
     }
 
     /// A list of numbers that must be given.
     pub(crate) const fn numbers(key: &'static str) -> Param {
-        Param {
-            key,
-            kind: Kind::Numbers,
-        }
+        Param { key, kind: Kind::Numbers }
     }
 
     /// One of some words; it must be given.
     pub(crate) const fn word(key: &'static str, words: &'static [&'static str]) -> Param {
-        Param {
-            key,
-            kind: Kind::Word(words),
-        }
+        Param { key, kind: Kind::Word(words) }
     }
 
     /// A number that is accepted and has no effect.
     pub(crate) const fn ignored(key: &'static str) -> Param {
-        Param {
-            key,
-            kind: Kind::Ignored,
-        }
+        Param { key, kind: Kind::Ignored }
     }
 
     fn read(&self, value: Option<&Value>) -> Result<Option<Argument>, String> {
@@ -103,29 +81,20 @@ impl Param {
             Kind::Ignored => number(value).map(|_| None),
             Kind::Count => match value.as_u64() {
                 Some(count) if count <= 30 => Ok(Some(Argument::Count(count as u32))),
-                _ => Err(format!(
-                    "a whole number from 0 to 30 was expected, not {value}"
-                )),
+                _ => Err(format!("a whole number from 0 to 30 was expected, not {value}")),
             },
             Kind::Numbers => match value.as_array() {
                 Some(values) if (1..=31).contains(&values.len()) => {
                     let values = values.iter().map(number).collect::<Result<_, _>>()?;
                     Ok(Some(Argument::Numbers(values)))
                 }
-                _ => Err(format!(
-                    "a list of 1 to 31 numbers was expected, not {value}"
-                )),
+                _ => Err(format!("a list of 1 to 31 numbers was expected, not {value}")),
             },
             Kind::Word(words) => {
-                let given = value
-                    .as_str()
-                    .ok_or_else(|| format!("a word was expected, not {value}"))?;
+                let given = value.as_str().ok_or_else(|| format!("a word was expected, not {value}"))?;
                 match words.iter().find(|word| **word == given) {
                     Some(word) => Ok(Some(Argument::Word(word))),
-                    None => Err(format!(
-                        "{given:?} is not known; the nearest is {:?}",
-                        nearest(given, words)
-                    )),
+                    None => Err(format!("{given:?} is not known; the nearest is {:?}", nearest(given, words))),
                 }
             }
         }
@@ -146,11 +115,7 @@ enum Argument {
 
 impl Arguments {
     /// Reads the arguments of a layer whose keys are known to be good. `path` is the layer's.
-    pub(crate) fn read(
-        entry: &Entry,
-        table: &Map<String, Value>,
-        path: &str,
-    ) -> Result<Arguments, SpecError> {
+    pub(crate) fn read(entry: &Entry, table: &Map<String, Value>, path: &str) -> Result<Arguments, SpecError> {
         let mut arguments = Vec::new();
         for param in entry.params {
             let argument = param
@@ -162,10 +127,7 @@ impl Arguments {
     }
 
     fn find(&self, key: &str) -> Option<&Argument> {
-        self.0
-            .iter()
-            .find(|(known, _)| *known == key)
-            .map(|(_, argument)| argument)
+        self.0.iter().find(|(known, _)| *known == key).map(|(_, argument)| argument)
     }
 
     /// A number; NaN if the layer has no such parameter.

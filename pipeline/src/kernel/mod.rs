@@ -18,6 +18,5 @@ mod spec;
 
 pub use network::{KernelOut, Network, OutputKind, RowState, Scratch};
 pub use spec::{
-    ActivationSpec, Dense, KernelSpec, Layer, Output, Parameterization, SpecError, layer_keys,
-    layer_types,
+    ActivationSpec, Dense, KernelSpec, Layer, Output, Parameterization, SpecError, layer_keys, layer_types,
 };

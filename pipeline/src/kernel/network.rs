@@ -100,10 +100,7 @@ pub struct Scratch {
 
 impl Default for Scratch {
     fn default() -> Self {
-        Scratch {
-            k: [0.0; STRIP],
-            t: [0.0; STRIP],
-        }
+        Scratch { k: [0.0; STRIP], t: [0.0; STRIP] }
     }
 }
 
@@ -111,10 +108,7 @@ impl Network {
     /// Compiles a network for rows of `input_dim` numbers.
     pub fn compile(spec: &KernelSpec, input_dim: usize) -> Result<Network, SpecError> {
         if input_dim == 0 {
-            return Err(SpecError::new(
-                "kernel",
-                "the rows of the data have no columns",
-            ));
+            return Err(SpecError::new("kernel", "the rows of the data have no columns"));
         }
         let mut steps = Vec::new();
         let mut gaussian = false;
@@ -147,12 +141,7 @@ impl Network {
             Output::Ntk => vec![OutputKind::Ntk],
             Output::Both => vec![OutputKind::Nngp, OutputKind::Ntk],
         };
-        Ok(Network {
-            input_dim,
-            outputs,
-            steps,
-            level: Level::detect(),
-        })
+        Ok(Network { input_dim, outputs, steps, level: Level::detect() })
     }
 
     /// The kernels that are stored, in the order in which they are.
@@ -187,16 +176,10 @@ impl Network {
         for step in &self.steps {
             match step {
                 Step::Affine(layer) => affine(self.level, layer, &mut k, &mut t),
-                Step::Activation(activation) => {
-                    terms.push(Terms::of(activation.as_ref(), &mut k, &mut t))
-                }
+                Step::Activation(activation) => terms.push(Terms::of(activation.as_ref(), &mut k, &mut t)),
             }
         }
-        RowState {
-            terms,
-            nngp: k,
-            ntk: t,
-        }
+        RowState { terms, nngp: k, ntk: t }
     }
 
     /// x·x/d for each row, by the same kernel of the BLAS that makes the tiles: only then do equal rows
@@ -245,11 +228,7 @@ impl Network {
         leaf::rows_gram(x, y, side, self.input_dim, products);
         let scale = 1.0 / self.input_dim as f64;
         for start in (0..side).step_by(STRIP) {
-            let columns = if diagonal {
-                side.min(start + STRIP)
-            } else {
-                side
-            };
+            let columns = if diagonal { side.min(start + STRIP) } else { side };
             for column in 0..columns {
                 let first = if diagonal { start.max(column) } else { start };
                 let len = (start + STRIP).min(side) - first;
@@ -285,28 +264,14 @@ impl Network {
     }
 
     /// A piece of a column through all steps.
-    fn strip(
-        &self,
-        xs: &RowState,
-        ys: &RowState,
-        first: usize,
-        column: usize,
-        k: &mut [f64],
-        t: &mut [f64],
-    ) {
+    fn strip(&self, xs: &RowState, ys: &RowState, first: usize, column: usize, k: &mut [f64], t: &mut [f64]) {
         let mut terms = xs.terms.iter().zip(&ys.terms);
         for step in &self.steps {
             match step {
                 Step::Affine(layer) => affine(self.level, layer, k, t),
                 Step::Activation(activation) => {
                     if let Some((x, y)) = terms.next() {
-                        activation.strip(
-                            self.level,
-                            x.span(first, k.len()),
-                            y.span(column, 1),
-                            k,
-                            t,
-                        );
+                        activation.strip(self.level, x.span(first, k.len()), y.span(column, 1), k, t);
                     }
                 }
             }
@@ -320,10 +285,7 @@ impl Network {
 
     /// Bytes of the [`RowState`] of a block of `rows` rows.
     pub fn row_bytes(&self, rows: usize) -> usize {
-        let terms: usize = self
-            .activations()
-            .map(|a| Terms::bytes(rows, a.planes()))
-            .sum();
+        let terms: usize = self.activations().map(|a| Terms::bytes(rows, a.planes())).sum();
         terms + 2 * rows * size_of::<f64>()
     }
 
@@ -352,17 +314,10 @@ fn compile_dense(dense: &Dense, width: Option<u64>, path: &str) -> Result<Affine
                 SpecError::new(path, message)
             })?;
             let bias = if dense.b_var.is_some() { 1.0 } else { 0.0 };
-            AffineNtk::Standard {
-                width: width as f64,
-                bias,
-            }
+            AffineNtk::Standard { width: width as f64, bias }
         }
     };
-    Ok(Affine {
-        w_var: dense.w_var,
-        b_var: dense.b_var.unwrap_or(0.0),
-        ntk,
-    })
+    Ok(Affine { w_var: dense.w_var, b_var: dense.b_var.unwrap_or(0.0), ntk })
 }
 
 /// Copies the lower triangle of a tile to the upper and sets the diagonal.

@@ -40,10 +40,7 @@ pub struct BadPivot {
 pub fn potrf(c: &mut [f64], side: usize, real: usize) -> Result<Pivots, BadPivot> {
     debug_assert_eq!(c.len(), side * side);
     blas();
-    let mut pivots = Pivots {
-        smallest: f64::INFINITY,
-        at: 0,
-    };
+    let mut pivots = Pivots { smallest: f64::INFINITY, at: 0 };
     halve(c, side, 0..side, real, &mut pivots)?;
     for j in 1..side {
         c[j * side..j * side + j].fill(0.0);
@@ -52,13 +49,7 @@ pub fn potrf(c: &mut [f64], side: usize, real: usize) -> Result<Pivots, BadPivot
 }
 
 /// Factors the diagonal block of these rows.
-fn halve(
-    c: &mut [f64],
-    side: usize,
-    rows: Range<usize>,
-    real: usize,
-    pivots: &mut Pivots,
-) -> Result<(), BadPivot> {
+fn halve(c: &mut [f64], side: usize, rows: Range<usize>, real: usize, pivots: &mut Pivots) -> Result<(), BadPivot> {
     let n = rows.len();
     if n <= SMALL {
         return columns(c, side, rows, real, pivots);
@@ -81,30 +72,12 @@ fn below(c: &mut [f64], side: usize, start: usize, middle: usize, end: usize) {
         let l21 = base.add(middle + start * side);
         let c22 = base.add(middle + middle * side);
         trsm::halve(l21, side, l11, side, end - middle, middle - start);
-        cblas_dsyrk(
-            CblasColMajor,
-            CblasLower,
-            CblasNoTrans,
-            n2,
-            n1,
-            -1.0,
-            l21,
-            ld,
-            1.0,
-            c22,
-            ld,
-        );
+        cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, n2, n1, -1.0, l21, ld, 1.0, c22, ld);
     }
 }
 
 /// A small diagonal block, column by column, left-looking.
-fn columns(
-    c: &mut [f64],
-    side: usize,
-    rows: Range<usize>,
-    real: usize,
-    pivots: &mut Pivots,
-) -> Result<(), BadPivot> {
+fn columns(c: &mut [f64], side: usize, rows: Range<usize>, real: usize, pivots: &mut Pivots) -> Result<(), BadPivot> {
     for j in rows.clone() {
         let (before, from_j) = c.split_at_mut(j * side);
         let column = &mut from_j[j..rows.end];
@@ -117,16 +90,10 @@ fn columns(
         }
         let pivot = column[0];
         if !(pivot > 0.0 && pivot.is_finite()) {
-            return Err(BadPivot {
-                at: j,
-                value: pivot,
-            });
+            return Err(BadPivot { at: j, value: pivot });
         }
         if j < real && pivot < pivots.smallest {
-            *pivots = Pivots {
-                smallest: pivot,
-                at: j,
-            };
+            *pivots = Pivots { smallest: pivot, at: j };
         }
         let root = pivot.sqrt();
         column[0] = root;

@@ -64,9 +64,7 @@ pub fn trsm(c: &mut [f64], l: &[f64], rows: usize, side: usize) {
 pub fn trsm_back(c: &mut [f64], l: &[f64], rows: usize, side: usize) {
     for i in 0..rows {
         for j in (0..side).rev() {
-            let sum: f64 = (j + 1..side)
-                .map(|k| c[i + k * rows] * l[k + j * side])
-                .sum();
+            let sum: f64 = (j + 1..side).map(|k| c[i + k * rows] * l[k + j * side]).sum();
             c[i + j * rows] = (c[i + j * rows] - sum) / l[j + j * side];
         }
     }
@@ -74,10 +72,7 @@ pub fn trsm_back(c: &mut [f64], l: &[f64], rows: usize, side: usize) {
 
 /// Twin of [`super::potrf`].
 pub fn potrf(c: &mut [f64], side: usize, real: usize) -> Result<Pivots, BadPivot> {
-    let mut pivots = Pivots {
-        smallest: f64::INFINITY,
-        at: 0,
-    };
+    let mut pivots = Pivots { smallest: f64::INFINITY, at: 0 };
     for j in 0..side {
         for i in j..side {
             let sum: f64 = (0..j).map(|k| c[i + k * side] * c[j + k * side]).sum();
@@ -88,10 +83,7 @@ pub fn potrf(c: &mut [f64], side: usize, real: usize) -> Result<Pivots, BadPivot
             return Err(BadPivot { at: j, value });
         }
         if j < real && value < pivots.smallest {
-            pivots = Pivots {
-                smallest: value,
-                at: j,
-            };
+            pivots = Pivots { smallest: value, at: j };
         }
         let root = value.sqrt();
         c[j + j * side] = root;

@@ -16,18 +16,6 @@ pub fn syrk(c: &mut [f64], a: &[f64], side: usize) {
     let n = side as i32;
     // SAFETY: the lengths above are what the shapes and leading dimensions read and write.
     unsafe {
-        cblas_dsyrk(
-            CblasColMajor,
-            CblasLower,
-            CblasNoTrans,
-            n,
-            n,
-            -1.0,
-            a.as_ptr(),
-            n,
-            1.0,
-            c.as_mut_ptr(),
-            n,
-        );
+        cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, n, n, -1.0, a.as_ptr(), n, 1.0, c.as_mut_ptr(), n);
     }
 }

@@ -6,8 +6,8 @@
 
 use super::blas::blas;
 use cblas_sys::{
-    CBLAS_TRANSPOSE, CblasColMajor, CblasLower, CblasNoTrans, CblasNonUnit, CblasRight, CblasTrans,
-    cblas_dgemm, cblas_dtrsm,
+    CBLAS_TRANSPOSE, CblasColMajor, CblasLower, CblasNoTrans, CblasNonUnit, CblasRight, CblasTrans, cblas_dgemm,
+    cblas_dtrsm,
 };
 
 /// Triangles up to this side are left to the library.
@@ -39,14 +39,7 @@ pub fn trsm_back(c: &mut [f64], l: &[f64], rows: usize, side: usize) {
 ///
 /// # Safety
 /// `c` is rows × n with leading dimension `ldc`, `l` n × n with `ldl`, and they do not overlap.
-pub(super) unsafe fn halve(
-    c: *mut f64,
-    ldc: usize,
-    l: *const f64,
-    ldl: usize,
-    rows: usize,
-    n: usize,
-) {
+pub(super) unsafe fn halve(c: *mut f64, ldc: usize, l: *const f64, ldl: usize, rows: usize, n: usize) {
     // SAFETY: the parts lie in the matrices that the caller vouches for.
     unsafe {
         if n <= SMALL {
@@ -55,15 +48,7 @@ pub(super) unsafe fn halve(
         let n1 = split(n);
         halve(c, ldc, l, ldl, rows, n1);
         let right = c.add(n1 * ldc);
-        update(
-            right,
-            c,
-            ldc,
-            l.add(n1),
-            ldl,
-            [rows, n - n1, n1],
-            CblasTrans,
-        );
+        update(right, c, ldc, l.add(n1), ldl, [rows, n - n1, n1], CblasTrans);
         halve(right, ldc, l.add(n1 + n1 * ldl), ldl, rows, n - n1);
     }
 }
@@ -81,15 +66,7 @@ unsafe fn halve_back(c: *mut f64, ldc: usize, l: *const f64, ldl: usize, rows: u
         let n1 = split(n);
         let right = c.add(n1 * ldc);
         halve_back(right, ldc, l.add(n1 + n1 * ldl), ldl, rows, n - n1);
-        update(
-            c,
-            right,
-            ldc,
-            l.add(n1),
-            ldl,
-            [rows, n1, n - n1],
-            CblasNoTrans,
-        );
+        update(c, right, ldc, l.add(n1), ldl, [rows, n1, n - n1], CblasNoTrans);
         halve_back(c, ldc, l, ldl, rows, n1);
     }
 }
@@ -140,15 +117,7 @@ unsafe fn update(
 ///
 /// # Safety
 /// As for [`halve`].
-unsafe fn small(
-    c: *mut f64,
-    ldc: usize,
-    l: *const f64,
-    ldl: usize,
-    rows: usize,
-    n: usize,
-    transpose: CBLAS_TRANSPOSE,
-) {
+unsafe fn small(c: *mut f64, ldc: usize, l: *const f64, ldl: usize, rows: usize, n: usize, transpose: CBLAS_TRANSPOSE) {
     if rows == 0 || n == 0 {
         return;
     }

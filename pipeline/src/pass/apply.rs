@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use megagram_storage::{Id, Key, TileGrid, Traffic, bridge::Save};
 use megagram_storage::table::{Column, Table};
+use megagram_storage::{Id, Key, TileGrid, Traffic, bridge::Save};
 use parking_lot::Mutex;
 
 use super::ledger::Ledger;

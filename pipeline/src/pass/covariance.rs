@@ -174,9 +174,7 @@ impl Pass for CovariancePass {
 
     fn read_cost(&self, name: Name, _: bool) -> Result<Traffic> {
         match name.space {
-            Space::Border => {
-                self.costs.read(self.border.test.rows(name.row), self.border.train.rows(name.col), "v")
-            }
+            Space::Border => self.costs.read(self.border.test.rows(name.row), self.border.train.rows(name.col), "v"),
             _ => Ok(Traffic::default()),
         }
     }

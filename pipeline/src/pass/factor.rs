@@ -102,7 +102,10 @@ impl FactorPass {
         let mut rows = Class { len: 0, room: Room { slots: 0 } };
         if let Given::Computed(source, _) = &given {
             let bytes = 8 * source.rows_len() as u64;
-            ledger.require("the factor: a resident block of one tile and two blocks of rows", least as u64 * tile_bytes + 2 * bytes)?;
+            ledger.require(
+                "the factor: a resident block of one tile and two blocks of rows",
+                least as u64 * tile_bytes + 2 * bytes,
+            )?;
             // A tenth of memory for rows: each is needed by a whole row and column of targets.
             let wanted = (ledger.left() / 10 / bytes.max(1)).clamp(2, u64::from(blocks) + 2);
             ledger.charge("rows", wanted * bytes);
@@ -183,7 +186,13 @@ impl Pass for FactorPass {
             (Given::Stored(gram, output), Space::Factor) if target => {
                 let among_others = gram.outputs.len() > 1;
                 let side = self.place.grid.tile as usize;
-                Origin::Tile(Load { key: gram.key(tile), stamp: gram.stamp(tile), column: output.name(), among_others, ld: side })
+                Origin::Tile(Load {
+                    key: gram.key(tile),
+                    stamp: gram.stamp(tile),
+                    column: output.name(),
+                    among_others,
+                    ld: side,
+                })
             }
             _ => Origin::Tile(self.place.load(tile)),
         })
@@ -230,7 +239,8 @@ impl Pass for FactorPass {
                 })?;
             }
             (Op::Init, Some(a), Some(b)) => {
-                let (Given::Computed(source, output), Some(at), Some(bt)) = (&self.given, leaf.task.a, leaf.task.b) else {
+                let (Given::Computed(source, output), Some(at), Some(bt)) = (&self.given, leaf.task.a, leaf.task.b)
+                else {
                     return Err(Error::Defect("a factor tile without rows".into()));
                 };
                 source.tile(&[*output], (at, a), (bt, b), leaf.target)?;

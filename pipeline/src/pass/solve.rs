@@ -51,7 +51,13 @@ impl SolvePass {
     ///
     /// # Errors
     /// [`Error::Memory`] if two tiles and the right-hand sides do not fit.
-    pub fn new(factor: FactorPlace, direction: Direction, given: Vec<Vec<f64>>, workers: usize, mut ledger: Ledger) -> Result<Self> {
+    pub fn new(
+        factor: FactorPlace,
+        direction: Direction,
+        given: Vec<Vec<f64>>,
+        workers: usize,
+        mut ledger: Ledger,
+    ) -> Result<Self> {
         let side = factor.grid.tile as usize;
         let blocks = factor.grid.blocks() as usize;
         let thin_len = given.len() * side;

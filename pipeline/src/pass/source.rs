@@ -90,7 +90,13 @@ impl Source {
     ///
     /// # Errors
     /// A defect if a block was not read.
-    pub fn tile(&self, outputs: &[Covariance], (at, a): (Name, &[f64]), (bt, b): (Name, &[f64]), out: &mut Vec<f64>) -> Result<()> {
+    pub fn tile(
+        &self,
+        outputs: &[Covariance],
+        (at, a): (Name, &[f64]),
+        (bt, b): (Name, &[f64]),
+        out: &mut Vec<f64>,
+    ) -> Result<()> {
         let (rows, cols) = (self.rows(at), self.rows(bt));
         let (xs, ys) = (rows.state(at.row)?, cols.state(bt.row)?);
         let block = self.side * self.side;

@@ -24,8 +24,7 @@ pub fn border_steps(strips: Range<u32>, cols: Range<u32>, group: u32) -> impl It
         let each = each.clone();
         cols.clone().map(move |k| {
             let rows = Name::new(Space::Rows, k, 0);
-            let tasks =
-                each(&|s| Task::new(Op::Init, v(s, k), Some(Name::new(Space::TestRows, s, 0)), Some(rows)));
+            let tasks = each(&|s| Task::new(Op::Init, v(s, k), Some(Name::new(Space::TestRows, s, 0)), Some(rows)));
             let creates = tasks.iter().map(|t| Create { name: t.target, load: false }).collect();
             Step::of(group, creates, tasks)
         })

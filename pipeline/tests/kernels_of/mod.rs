@@ -26,39 +26,18 @@ pub fn block(x: &[f64], d: usize, from: usize, side: usize) -> Vec<f64> {
 }
 
 /// One tile of a network with output "both".
-pub fn tile(
-    network: &Network,
-    x: &[f64],
-    y: &[f64],
-    side: usize,
-    diagonal: bool,
-) -> (Kernels, RowState) {
+pub fn tile(network: &Network, x: &[f64], y: &[f64], side: usize, diagonal: bool) -> (Kernels, RowState) {
     let (xs, ys) = (network.rows(x, side), network.rows(y, side));
     let (mut nngp, mut ntk) = (vec![f64::NAN; side * side], vec![f64::NAN; side * side]);
-    let mut out = KernelOut {
-        nngp: Some(&mut nngp),
-        ntk: Some(&mut ntk),
-    };
-    network.tile(
-        x,
-        &xs,
-        y,
-        &ys,
-        side,
-        diagonal,
-        &mut out,
-        &mut Scratch::default(),
-    );
+    let mut out = KernelOut { nngp: Some(&mut nngp), ntk: Some(&mut ntk) };
+    network.tile(x, &xs, y, &ys, side, diagonal, &mut out, &mut Scratch::default());
     (Kernels { nngp, ntk }, xs)
 }
 
 /// The kernels of the rows of `x` with those of `y`, by tiles of this side. `None`: of `x` with itself.
 pub fn kernels(network: &Network, x: &[f64], y: Option<&[f64]>, d: usize, side: usize) -> Kernels {
     let (n, m) = (x.len() / d, y.unwrap_or(x).len() / d);
-    let mut whole = Kernels {
-        nngp: vec![f64::NAN; n * m],
-        ntk: vec![f64::NAN; n * m],
-    };
+    let mut whole = Kernels { nngp: vec![f64::NAN; n * m], ntk: vec![f64::NAN; n * m] };
     for i in (0..n).step_by(side) {
         for j in (0..m).step_by(side) {
             let (a, b) = (block(x, d, i, side), block(y.unwrap_or(x), d, j, side));
@@ -79,18 +58,11 @@ pub fn kernels(network: &Network, x: &[f64], y: Option<&[f64]>, d: usize, side: 
 /// have to be finite.
 pub fn difference(got: &[f64], want: &[f64]) -> f64 {
     assert_eq!(got.len(), want.len());
-    let largest = want
-        .iter()
-        .filter(|w| w.is_finite())
-        .fold(0.0f64, |m, w| m.max(w.abs()));
+    let largest = want.iter().filter(|w| w.is_finite()).fold(0.0f64, |m, w| m.max(w.abs()));
     got.iter().zip(want).fold(0.0f64, |worst, (g, w)| {
         if !g.is_finite() {
             return f64::INFINITY;
         }
-        if w.is_nan() {
-            worst
-        } else {
-            worst.max((g - w).abs() / largest.max(f64::MIN_POSITIVE))
-        }
+        if w.is_nan() { worst } else { worst.max((g - w).abs() / largest.max(f64::MIN_POSITIVE)) }
     })
 }

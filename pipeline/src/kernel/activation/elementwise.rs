@@ -13,9 +13,7 @@ use crate::kernel::level::{Level, Work, mul_add};
 use std::f64::consts::{FRAC_1_PI, FRAC_1_SQRT_2, PI};
 
 /// The functions by name.
-pub(crate) const NAMES: &[&str] = &[
-    "tanh", "sigmoid", "softplus", "silu", "erf", "gelu", "atan", "sin", "cos",
-];
+pub(crate) const NAMES: &[&str] = &["tanh", "sigmoid", "softplus", "silu", "erf", "gelu", "atan", "sin", "cos"];
 
 /// Terms of the series.
 const TERMS: usize = 128;
@@ -45,33 +43,15 @@ pub(crate) fn elementwise(arguments: &Arguments) -> Result<Box<dyn Activation>, 
         "tanh" => (libm::tanh, |x| 1.0 - libm::tanh(x).powi(2), 0.5 * PI),
         "sigmoid" => (sigmoid, |x| sigmoid(x) * sigmoid(-x), PI),
         "softplus" => (softplus, sigmoid, PI),
-        "silu" => (
-            |x| x * sigmoid(x),
-            |x| sigmoid(x) * (1.0 + x * sigmoid(-x)),
-            PI,
-        ),
-        "erf" => (
-            libm::erf,
-            |x| 2.0 * FRAC_1_PI.sqrt() * libm::exp(-x * x),
-            1.0,
-        ),
-        "gelu" => (
-            |x| x * normal(x),
-            |x| normal(x) + x * libm::exp(-0.5 * x * x) / (2.0 * PI).sqrt(),
-            1.5,
-        ),
+        "silu" => (|x| x * sigmoid(x), |x| sigmoid(x) * (1.0 + x * sigmoid(-x)), PI),
+        "erf" => (libm::erf, |x| 2.0 * FRAC_1_PI.sqrt() * libm::exp(-x * x), 1.0),
+        "gelu" => (|x| x * normal(x), |x| normal(x) + x * libm::exp(-0.5 * x * x) / (2.0 * PI).sqrt(), 1.5),
         "atan" => (libm::atan, |x| 1.0 / (1.0 + x * x), 1.0),
         "sin" => (libm::sin, libm::cos, 3.0),
         "cos" => (libm::cos, |x| -libm::sin(x), 3.0),
         other => return Err(format!("the function {other:?} is not known")),
     };
-    Ok(Box::new(Elementwise {
-        function: Function {
-            value,
-            slope,
-            strip,
-        },
-    }))
+    Ok(Box::new(Elementwise { function: Function { value, slope, strip } }))
 }
 
 fn sigmoid(x: f64) -> f64 {
@@ -166,12 +146,7 @@ impl Activation for Elementwise {
             let kept: f64 = series.iter().map(|a| a * a).sum();
             ((whole - kept) / whole.max(f64::MIN_POSITIVE)).max(0.0)
         };
-        head.copy_from_slice(&[
-            root,
-            inverse,
-            tail(diagonal.f, f),
-            tail(diagonal.slope, slope),
-        ]);
+        head.copy_from_slice(&[root, inverse, tail(diagonal.f, f), tail(diagonal.slope, slope)]);
         diagonal
     }
 
@@ -180,22 +155,11 @@ impl Activation for Elementwise {
         while at < k.len() {
             let len = PIECE.min(k.len() - at);
             let rows = rows.part(at, len);
-            let before: [f64; PIECE] =
-                std::array::from_fn(|i| k.get(at + i).copied().unwrap_or(0.0));
+            let before: [f64; PIECE] = std::array::from_fn(|i| k.get(at + i).copied().unwrap_or(0.0));
             let mut piece = Piece::new(&before[..len], &rows, &column);
-            level.run(Series {
-                rows,
-                column,
-                piece: &mut piece,
-            });
+            level.run(Series { rows, column, piece: &mut piece });
             self.mend(&rows, &column, &mut piece);
-            equal_rows(
-                &rows,
-                &column,
-                &before[..len],
-                &mut piece.f,
-                &mut piece.slope,
-            );
+            equal_rows(&rows, &column, &before[..len], &mut piece.f, &mut piece.slope);
             k[at..at + len].copy_from_slice(&piece.f[..len]);
             for (t, slope) in t.iter_mut().skip(at).zip(&piece.slope[..len]) {
                 *t *= slope;
@@ -215,12 +179,9 @@ impl Elementwise {
         let root = column.plane(0)[0];
         for i in 0..piece.len {
             let power = piece.power[i].abs();
-            let left_out =
-                |tail: usize| (rows.plane(tail)[i] * column.plane(tail)[0]).sqrt() * power;
+            let left_out = |tail: usize| (rows.plane(tail)[i] * column.plane(tail)[0]).sqrt() * power;
             if left_out(TAIL).max(left_out(TAIL + 1)) > TOLERANCE {
-                let dual = self
-                    .function
-                    .integrate([rows.plane(0)[i], root], piece.c[i]);
+                let dual = self.function.integrate([rows.plane(0)[i], root], piece.c[i]);
                 piece.f[i] = dual.f;
                 piece.slope[i] = dual.slope;
             }
@@ -244,13 +205,7 @@ impl Piece {
         for ((c, k), row) in c.iter_mut().zip(k).zip(rows.plane(1)) {
             *c = (k * (row * inverse)).clamp(-1.0, 1.0);
         }
-        Piece {
-            len: k.len(),
-            c,
-            f: [0.0; PIECE],
-            slope: [0.0; PIECE],
-            power: [1.0; PIECE],
-        }
+        Piece { len: k.len(), c, f: [0.0; PIECE], slope: [0.0; PIECE], power: [1.0; PIECE] }
     }
 }
 
@@ -263,19 +218,10 @@ struct Series<'a> {
 impl Work for Series<'_> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let Piece {
-            len,
-            c,
-            f,
-            slope,
-            power,
-        } = self.piece;
+        let Piece { len, c, f, slope, power } = self.piece;
         let len = *len;
         for n in 0..TERMS {
-            let (a, b) = (
-                self.rows.plane(SERIES + n),
-                self.rows.plane(SERIES + TERMS + n),
-            );
+            let (a, b) = (self.rows.plane(SERIES + n), self.rows.plane(SERIES + TERMS + n));
             let column_a = self.column.plane(SERIES + n)[0];
             let column_b = self.column.plane(SERIES + TERMS + n)[0];
             for i in 0..len {

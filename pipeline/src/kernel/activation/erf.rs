@@ -20,11 +20,7 @@ struct Erf {
 }
 
 pub(crate) fn erf(arguments: &Arguments) -> Result<Box<dyn Activation>, String> {
-    Ok(new(
-        arguments.number("a"),
-        arguments.number("b"),
-        arguments.number("c"),
-    ))
+    Ok(new(arguments.number("a"), arguments.number("b"), arguments.number("c")))
 }
 
 /// ½·erf(x/2.402…) + ½, within 0.02 of the logistic sigmoid.
@@ -59,13 +55,7 @@ impl ClosedForm<1> for Erf {
         let wide = (1.0 + 2.0 * self.twice * q).sqrt();
         let (rho, s) = (self.twice * q / sum, wide / sum);
         let f = self.scale * asin_over_pi::<false>(rho, s) + self.shift;
-        (
-            [1.0 / sum.sqrt()],
-            Dual {
-                f,
-                slope: self.slope / wide,
-            },
-        )
+        ([1.0 / sum.sqrt()], Dual { f, slope: self.slope / wide })
     }
 
     #[inline(always)]
@@ -74,9 +64,6 @@ impl ClosedForm<1> for Erf {
         let rho = self.twice * k * product;
         let s = cosine::<FMA>(rho, row[0], column[0], product);
         let f = mul_add::<FMA>(self.scale, asin_over_pi::<FMA>(rho, s), self.shift);
-        Dual {
-            f,
-            slope: self.slope * product / s,
-        }
+        Dual { f, slope: self.slope * product / s }
     }
 }

@@ -35,10 +35,7 @@ pub(crate) fn rbf(arguments: &Arguments) -> Result<Box<dyn Activation>, String> 
 
 pub(crate) fn exp(arguments: &Arguments) -> Result<Box<dyn Activation>, String> {
     let (a, b) = (arguments.number("a"), arguments.number("b"));
-    Ok(Box::new(Closed(Exp {
-        rate: b * b,
-        scale: a * a,
-    })))
+    Ok(Box::new(Closed(Exp { rate: b * b, scale: a * a })))
 }
 
 pub(crate) fn exp_normalized(arguments: &Arguments) -> Result<Box<dyn Activation>, String> {
@@ -50,13 +47,7 @@ impl ClosedForm<1> for Rbf {
     const FLOPS: u64 = 28;
 
     fn row(&self, q: f64) -> ([f64; 1], Dual) {
-        (
-            [q],
-            Dual {
-                f: 1.0,
-                slope: 2.0 * self.gamma,
-            },
-        )
+        ([q], Dual { f: 1.0, slope: 2.0 * self.gamma })
     }
 
     #[inline(always)]
@@ -64,10 +55,7 @@ impl ClosedForm<1> for Rbf {
         let distance = mul_add::<FMA>(-2.0, k, row[0] + column[0]);
         let distance = if distance < 0.0 { 0.0 } else { distance };
         let f = elementary::exp::<FMA>(-self.gamma * distance);
-        Dual {
-            f,
-            slope: 2.0 * self.gamma * f,
-        }
+        Dual { f, slope: 2.0 * self.gamma * f }
     }
 }
 
@@ -76,22 +64,13 @@ impl ClosedForm<1> for Exp {
 
     fn row(&self, q: f64) -> ([f64; 1], Dual) {
         let f = self.scale * elementary::exp::<false>(2.0 * self.rate * q);
-        (
-            [0.5 * q],
-            Dual {
-                f,
-                slope: self.rate * f,
-            },
-        )
+        ([0.5 * q], Dual { f, slope: self.rate * f })
     }
 
     #[inline(always)]
     fn entry<const FMA: bool>(&self, k: f64, row: [f64; 1], column: [f64; 1]) -> Dual {
         let f = self.scale * elementary::exp::<FMA>(self.rate * (row[0] + column[0] + k));
-        Dual {
-            f,
-            slope: self.rate * f,
-        }
+        Dual { f, slope: self.rate * f }
     }
 }
 
@@ -100,22 +79,13 @@ impl ClosedForm<2> for ExpNormalized {
 
     fn row(&self, q: f64) -> ([f64; 2], Dual) {
         let slope = elementary::exp::<false>(self.gamma * (1.0 + self.shift));
-        (
-            norms(q),
-            Dual {
-                f: q * slope,
-                slope: self.gamma * slope,
-            },
-        )
+        (norms(q), Dual { f: q * slope, slope: self.gamma * slope })
     }
 
     #[inline(always)]
     fn entry<const FMA: bool>(&self, k: f64, row: [f64; 2], column: [f64; 2]) -> Dual {
         let c = k * (row[1] * column[1]);
         let e = elementary::exp::<FMA>(self.gamma * (c + self.shift));
-        Dual {
-            f: row[0] * column[0] * e,
-            slope: self.gamma * e,
-        }
+        Dual { f: row[0] * column[0] * e, slope: self.gamma * e }
     }
 }

@@ -26,9 +26,7 @@ fn form<const FMA: bool>(k: f64, sum: f64, r: f64) -> Dual {
     let shear = d + 8.0 * a * a;
     Dual {
         f: 0.5 * r * (minus - plus),
-        slope: 0.5
-            * r
-            * (4.0 * a * (minus - plus) + minus * (shear - bend) + plus * (shear + bend)),
+        slope: 0.5 * r * (4.0 * a * (minus - plus) + minus * (shear - bend) + plus * (shear + bend)),
     }
 }
 
@@ -37,10 +35,7 @@ impl ClosedForm<2> for Gabor {
 
     fn row(&self, q: f64) -> ([f64; 2], Dual) {
         let r = 1.0 / (1.0 + 4.0 * q).sqrt();
-        (
-            [q, 1.0 / (1.0 + 2.0 * q).sqrt()],
-            form::<false>(q, 2.0 * q, r),
-        )
+        ([q, 1.0 / (1.0 + 2.0 * q).sqrt()], form::<false>(q, 2.0 * q, r))
     }
 
     #[inline(always)]

@@ -16,24 +16,16 @@ struct Gaussian {
 pub(crate) fn gaussian(arguments: &Arguments) -> Result<Box<dyn Activation>, String> {
     let (a, b) = (arguments.number("a"), arguments.number("b"));
     if b > 0.0 {
-        return Err(format!(
-            "b is {b}: it must not be positive, or the expectation is infinite for large inputs"
-        ));
+        return Err(format!("b is {b}: it must not be positive, or the expectation is infinite for large inputs"));
     }
-    Ok(Box::new(Closed(Gaussian {
-        rate: -2.0 * b,
-        scale: a * a,
-    })))
+    Ok(Box::new(Closed(Gaussian { rate: -2.0 * b, scale: a * a })))
 }
 
 impl Gaussian {
     /// From k and 1/√D.
     #[inline(always)]
     fn form(&self, k: f64, r: f64) -> Dual {
-        Dual {
-            f: self.scale * r,
-            slope: self.scale * self.rate * self.rate * k * (r * r * r),
-        }
+        Dual { f: self.scale * r, slope: self.scale * self.rate * self.rate * k * (r * r * r) }
     }
 }
 

@@ -25,10 +25,7 @@ fn form<const FMA: bool>(k: f64, product: f64, w: f64, rho: f64, s: f64) -> Dual
     let f = mul_add::<FMA>(k, angle, scale * w * bend);
     let ratio = w / s;
     let steep = 1.0 + mul_add::<FMA>(ratio, ratio, w * w * (1.0 - product));
-    Dual {
-        f,
-        slope: mul_add::<FMA>(scale * rho, steep, angle),
-    }
+    Dual { f, slope: mul_add::<FMA>(scale * rho, steep, angle) }
 }
 
 impl ClosedForm<2> for Gelu {

@@ -25,75 +25,35 @@ use std::fmt::Debug;
 /// Every activation by its name, its arguments, and what builds it.
 pub(crate) static TABLE: &[Entry] = &[
     Entry::new("relu", &[], rectifier::relu),
-    Entry::new(
-        "leaky_relu",
-        &[Param::number("alpha")],
-        rectifier::leaky_relu,
-    ),
-    Entry::new(
-        "ab_relu",
-        &[Param::number("a"), Param::number("b")],
-        rectifier::ab_relu,
-    ),
+    Entry::new("leaky_relu", &[Param::number("alpha")], rectifier::leaky_relu),
+    Entry::new("ab_relu", &[Param::number("a"), Param::number("b")], rectifier::ab_relu),
     Entry::new("abs", &[], rectifier::abs),
-    Entry::new(
-        "erf",
-        &[
-            Param::default("a", 1.0),
-            Param::default("b", 1.0),
-            Param::default("c", 0.0),
-        ],
-        erf::erf,
-    ),
+    Entry::new("erf", &[Param::default("a", 1.0), Param::default("b", 1.0), Param::default("c", 0.0)], erf::erf),
     Entry::new("sigmoid_like", &[], erf::sigmoid_like),
     Entry::new("gelu", &[], gelu::gelu),
     Entry::new(
         "sin",
-        &[
-            Param::default("a", 1.0),
-            Param::default("b", 1.0),
-            Param::default("c", 0.0),
-        ],
+        &[Param::default("a", 1.0), Param::default("b", 1.0), Param::default("c", 0.0)],
         trigonometric::sin,
     ),
     Entry::new(
         "cos",
-        &[
-            Param::default("a", 1.0),
-            Param::default("b", 1.0),
-            Param::default("c", 0.0),
-        ],
+        &[Param::default("a", 1.0), Param::default("b", 1.0), Param::default("c", 0.0)],
         trigonometric::cos,
     ),
     Entry::new("rbf", &[Param::default("gamma", 1.0)], exponential::rbf),
-    Entry::new(
-        "exp",
-        &[Param::default("a", 1.0), Param::default("b", 1.0)],
-        exponential::exp,
-    ),
+    Entry::new("exp", &[Param::default("a", 1.0), Param::default("b", 1.0)], exponential::exp),
     Entry::new(
         "exp_normalized",
         &[Param::default("gamma", 1.0), Param::default("shift", -1.0)],
         exponential::exp_normalized,
     ),
-    Entry::new(
-        "gaussian",
-        &[Param::default("a", 1.0), Param::default("b", -1.0)],
-        gaussian::gaussian,
-    ),
+    Entry::new("gaussian", &[Param::default("a", 1.0), Param::default("b", -1.0)], gaussian::gaussian),
     Entry::new("gabor", &[], gabor::gabor),
     Entry::new("sign", &[], sign::sign),
     Entry::new("monomial", &[Param::count("degree")], polynomial::monomial),
-    Entry::new(
-        "rectified_monomial",
-        &[Param::count("degree")],
-        rectified_monomial::rectified_monomial,
-    ),
-    Entry::new(
-        "polynomial",
-        &[Param::numbers("coef")],
-        polynomial::polynomial,
-    ),
+    Entry::new("rectified_monomial", &[Param::count("degree")], rectified_monomial::rectified_monomial),
+    Entry::new("polynomial", &[Param::numbers("coef")], polynomial::polynomial),
     Entry::new("hermite", &[Param::count("degree")], polynomial::hermite),
     Entry::new(
         "elementwise",
@@ -156,22 +116,12 @@ impl Terms {
         for (t, slope) in t.iter_mut().zip(&slope) {
             *t *= slope;
         }
-        Terms {
-            rows,
-            q,
-            f: k.to_vec(),
-            slope,
-            kept,
-        }
+        Terms { rows, q, f: k.to_vec(), slope, kept }
     }
 
     /// `len` rows from row `at` on.
     pub(crate) fn span(&self, at: usize, len: usize) -> Span<'_> {
-        Span {
-            terms: self,
-            at,
-            len,
-        }
+        Span { terms: self, at, len }
     }
 
     /// Bytes held by the terms of `rows` rows of an activation with this many planes.
@@ -198,11 +148,7 @@ impl<'a> Span<'a> {
     /// `len` rows of the span, from its row `at` on.
     #[inline(always)]
     pub(crate) fn part(&self, at: usize, len: usize) -> Span<'a> {
-        Span {
-            terms: self.terms,
-            at: self.at + at,
-            len,
-        }
+        Span { terms: self.terms, at: self.at + at, len }
     }
 
     /// The variances.
@@ -214,23 +160,14 @@ impl<'a> Span<'a> {
     /// The diagonal values and slopes.
     #[inline(always)]
     fn diagonal(&self) -> (&'a [f64], &'a [f64]) {
-        (
-            &self.terms.f[self.at..][..self.len],
-            &self.terms.slope[self.at..][..self.len],
-        )
+        (&self.terms.f[self.at..][..self.len], &self.terms.slope[self.at..][..self.len])
     }
 }
 
 /// Puts the diagonal's values where a covariance equals both variances in every bit: equal rows have
 /// exactly the values of the diagonal. `before` are the covariances that entered.
 #[inline(always)]
-pub(crate) fn equal_rows(
-    rows: &Span<'_>,
-    column: &Span<'_>,
-    before: &[f64],
-    k: &mut [f64],
-    slope: &mut [f64],
-) {
+pub(crate) fn equal_rows(rows: &Span<'_>, column: &Span<'_>, before: &[f64], k: &mut [f64], slope: &mut [f64]) {
     let n = before.len();
     let (q, qc) = (&rows.q()[..n], column.q()[0]);
     let (f, s) = rows.diagonal();
@@ -272,21 +209,9 @@ impl<T: ClosedForm<PLANES>, const PLANES: usize> Activation for Closed<T, PLANES
 
     fn strip(&self, level: Level, rows: Span<'_>, column: Span<'_>, k: &mut [f64], t: &mut [f64]) {
         if t.is_empty() {
-            level.run(Strip::<_, PLANES, false> {
-                form: &self.0,
-                rows,
-                column,
-                k,
-                t,
-            });
+            level.run(Strip::<_, PLANES, false> { form: &self.0, rows, column, k, t });
         } else {
-            level.run(Strip::<_, PLANES, true> {
-                form: &self.0,
-                rows,
-                column,
-                k,
-                t,
-            });
+            level.run(Strip::<_, PLANES, true> { form: &self.0, rows, column, k, t });
         }
     }
 
@@ -303,9 +228,7 @@ struct Strip<'a, T, const PLANES: usize, const NTK: bool> {
     t: &'a mut [f64],
 }
 
-impl<T: ClosedForm<PLANES>, const PLANES: usize, const NTK: bool> Work
-    for Strip<'_, T, PLANES, NTK>
-{
+impl<T: ClosedForm<PLANES>, const PLANES: usize, const NTK: bool> Work for Strip<'_, T, PLANES, NTK> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
         let n = self.k.len();
@@ -315,11 +238,7 @@ impl<T: ClosedForm<PLANES>, const PLANES: usize, const NTK: bool> Work
         let (f, slope) = self.rows.diagonal();
         let (f, slope) = (&f[..n], &slope[..n]);
         let k = &mut self.k[..n];
-        let t = if NTK {
-            &mut self.t[..n]
-        } else {
-            &mut self.t[..0]
-        };
+        let t = if NTK { &mut self.t[..n] } else { &mut self.t[..0] };
         for i in 0..n {
             let before = k[i];
             let row: [f64; PLANES] = std::array::from_fn(|p| planes[p][i]);

@@ -34,9 +34,7 @@ pub(crate) fn monomial(arguments: &Arguments) -> Result<Box<dyn Activation>, Str
 }
 
 pub(crate) fn hermite(arguments: &Arguments) -> Result<Box<dyn Activation>, String> {
-    Ok(Box::new(Hermite {
-        degree: arguments.count("degree"),
-    }))
+    Ok(Box::new(Hermite { degree: arguments.count("degree") }))
 }
 
 fn factorial(n: usize) -> f64 {
@@ -71,13 +69,7 @@ impl Activation for Polynomial {
 
     fn strip(&self, level: Level, rows: Span<'_>, column: Span<'_>, k: &mut [f64], t: &mut [f64]) {
         let terms = self.coefficients.len();
-        level.run(Series {
-            rows,
-            column,
-            terms,
-            k,
-            t,
-        });
+        level.run(Series { rows, column, terms, k, t });
     }
 
     fn flops(&self) -> u64 {
@@ -134,10 +126,7 @@ impl Hermite {
         let lower = (1..self.degree).fold(1.0, |power, _| power * k);
         match self.degree {
             0 => Dual { f: 1.0, slope: 0.0 },
-            degree => Dual {
-                f: lower * k,
-                slope: f64::from(degree) * lower,
-            },
+            degree => Dual { f: lower * k, slope: f64::from(degree) * lower },
         }
     }
 }

@@ -30,34 +30,17 @@ pub(crate) fn rectified_monomial(arguments: &Arguments) -> Result<Box<dyn Activa
         0 => Order::default(),
         _ => orders[n - 1].scaled((n * n) as f64),
     };
-    Ok(Box::new(RectifiedMonomial {
-        degree,
-        value: orders[n].clone(),
-        slope,
-    }))
+    Ok(Box::new(RectifiedMonomial { degree, value: orders[n].clone(), slope }))
 }
 
 /// Orders 0 to n. Hₙ' = n²·Hₙ₋₁, and Pₙ solves (1 − c²)·P' − c·P = n²·(1 − c²)·Pₙ₋₁ − Hₙ.
 fn orders(n: usize) -> Vec<Order> {
-    let mut orders: Vec<Order> = vec![Order {
-        sine: Vec::new(),
-        turn: vec![1.0],
-    }];
+    let mut orders: Vec<Order> = vec![Order { sine: Vec::new(), turn: vec![1.0] }];
     for n in 1..=n {
         let before = &orders[n - 1];
         let square = (n * n) as f64;
-        let mut turn = vec![if n % 2 == 0 {
-            odd_factorial(n).powi(2)
-        } else {
-            0.0
-        }];
-        turn.extend(
-            before
-                .turn
-                .iter()
-                .enumerate()
-                .map(|(m, h)| square * h / (m + 1) as f64),
-        );
+        let mut turn = vec![if n % 2 == 0 { odd_factorial(n).powi(2) } else { 0.0 }];
+        turn.extend(before.turn.iter().enumerate().map(|(m, h)| square * h / (m + 1) as f64));
         let mut right: Vec<f64> = turn.iter().map(|h| -h).collect();
         for (m, p) in before.sine.iter().enumerate() {
             right[m] += square * p;
@@ -82,20 +65,13 @@ fn odd_factorial(n: usize) -> f64 {
 impl Order {
     fn scaled(&self, factor: f64) -> Order {
         let scale = |p: &Vec<f64>| p.iter().map(|v| v * factor).collect();
-        Order {
-            sine: scale(&self.sine),
-            turn: scale(&self.turn),
-        }
+        Order { sine: scale(&self.sine), turn: scale(&self.turn) }
     }
 
     /// J/(2π), `turned` being (π−θ)/π.
     #[inline(always)]
     fn value<const FMA: bool>(&self, c: f64, s: f64, turned: f64) -> f64 {
-        let horner = |p: &[f64]| {
-            p.iter()
-                .rev()
-                .fold(0.0, |sum, p| mul_add::<FMA>(sum, c, *p))
-        };
+        let horner = |p: &[f64]| p.iter().rev().fold(0.0, |sum, p| mul_add::<FMA>(sum, c, *p));
         let (p, h) = (horner(&self.sine), horner(&self.turn));
         0.5 * mul_add::<FMA>(turned, h, std::f64::consts::FRAC_1_PI * s * p)
     }
@@ -110,10 +86,7 @@ impl RectifiedMonomial {
         let c = if c < -1.0 { -1.0 } else { c };
         let lower = (1..self.degree).fold(1.0, |power, _| power * norm);
         let upper = if self.degree == 0 { 1.0 } else { lower * norm };
-        Dual {
-            f: upper * self.value.value::<FMA>(c, s, turned),
-            slope: lower * self.slope.value::<FMA>(c, s, turned),
-        }
+        Dual { f: upper * self.value.value::<FMA>(c, s, turned), slope: lower * self.slope.value::<FMA>(c, s, turned) }
     }
 }
 
@@ -129,13 +102,7 @@ impl Activation for RectifiedMonomial {
     }
 
     fn strip(&self, level: Level, rows: Span<'_>, column: Span<'_>, k: &mut [f64], t: &mut [f64]) {
-        level.run(Strip {
-            form: self,
-            rows,
-            column,
-            k,
-            t,
-        });
+        level.run(Strip { form: self, rows, column, k, t });
     }
 
     fn flops(&self) -> u64 {
@@ -158,17 +125,9 @@ impl Work for Strip<'_> {
         let (root, inverse) = (self.column.plane(0)[0], self.column.plane(1)[0]);
         for i in 0..self.k.len() {
             let before = [self.k[i]];
-            let dual = self
-                .form
-                .dual::<FMA>(before[0] * (inverses[i] * inverse), roots[i] * root);
+            let dual = self.form.dual::<FMA>(before[0] * (inverses[i] * inverse), roots[i] * root);
             let (mut f, mut slope) = ([dual.f], [dual.slope]);
-            equal_rows(
-                &self.rows.part(i, 1),
-                &self.column,
-                &before,
-                &mut f,
-                &mut slope,
-            );
+            equal_rows(&self.rows.part(i, 1), &self.column, &before, &mut f, &mut slope);
             self.k[i] = f[0];
             if let Some(t) = self.t.get_mut(i) {
                 *t *= slope[0];

@@ -36,11 +36,7 @@ pub(crate) fn ab_relu(arguments: &Arguments) -> Result<Box<dyn Activation>, Stri
 
 fn rectifier(a: f64, b: f64) -> Box<dyn Activation> {
     let turn = 0.5 * (a - b) * (a - b);
-    Box::new(Closed(Rectifier {
-        opposite: a * b,
-        turn,
-        side: turn * FRAC_1_PI,
-    }))
+    Box::new(Closed(Rectifier { opposite: a * b, turn, side: turn * FRAC_1_PI }))
 }
 
 impl ClosedForm<2> for Rectifier {
@@ -49,18 +45,8 @@ impl ClosedForm<2> for Rectifier {
     fn row(&self, q: f64) -> ([f64; 2], Dual) {
         let equal = self.opposite + self.turn;
         // The angle of a zero row with itself is π/2 too (neural-tangents' convention).
-        let slope = if is_zero(q) {
-            self.opposite + 0.5 * self.turn
-        } else {
-            equal
-        };
-        (
-            norms(q),
-            Dual {
-                f: equal * q,
-                slope,
-            },
-        )
+        let slope = if is_zero(q) { self.opposite + 0.5 * self.turn } else { equal };
+        (norms(q), Dual { f: equal * q, slope })
     }
 
     #[inline(always)]

@@ -24,9 +24,6 @@ impl ClosedForm<1> for Sign {
     #[inline(always)]
     fn entry<const FMA: bool>(&self, k: f64, row: [f64; 1], column: [f64; 1]) -> Dual {
         let c = k * (row[0] * column[0]);
-        Dual {
-            f: 2.0 * asin_over_pi::<FMA>(c, sine(c)),
-            slope: 0.0,
-        }
+        Dual { f: 2.0 * asin_over_pi::<FMA>(c, sine(c)), slope: 0.0 }
     }
 }

@@ -26,25 +26,14 @@ pub(crate) fn cos(arguments: &Arguments) -> Result<Box<dyn Activation>, String> 
 }
 
 fn new(arguments: &Arguments, sign: f64) -> Box<dyn Activation> {
-    let (a, b, c) = (
-        arguments.number("a"),
-        arguments.number("b"),
-        arguments.number("c"),
-    );
-    Box::new(Closed(Sine {
-        rate: b * b,
-        half: 0.5 * a * a,
-        phase: sign * libm::cos(2.0 * c),
-    }))
+    let (a, b, c) = (arguments.number("a"), arguments.number("b"), arguments.number("c"));
+    Box::new(Closed(Sine { rate: b * b, half: 0.5 * a * a, phase: sign * libm::cos(2.0 * c) }))
 }
 
 impl Sine {
     #[inline(always)]
     fn form(&self, near: f64, far: f64) -> Dual {
-        Dual {
-            f: self.half * (near - far),
-            slope: self.half * self.rate * (near + far),
-        }
+        Dual { f: self.half * (near - far), slope: self.half * self.rate * (near + far) }
     }
 }
 
@@ -63,9 +52,6 @@ impl ClosedForm<1> for Sine {
         let near = exp::<FMA>(-self.rate * if near < 0.0 { 0.0 } else { near });
         let far = exp::<FMA>(-self.rate * if far < 0.0 { 0.0 } else { far });
         let phased = self.phase * far;
-        Dual {
-            f: self.half * (near - phased),
-            slope: self.half * self.rate * mul_add::<FMA>(self.phase, far, near),
-        }
+        Dual { f: self.half * (near - phased), slope: self.half * self.rate * mul_add::<FMA>(self.phase, far, near) }
     }
 }
