@@ -34,7 +34,11 @@ const SINE_SQUARED_MIN: f64 = 1.34e-15;
 #[inline(always)]
 pub(crate) fn sine(c: f64) -> f64 {
     let square = (1.0 - c) * (1.0 + c);
-    let square = if square < SINE_SQUARED_MIN { 0.0 } else { square };
+    let square = if square < SINE_SQUARED_MIN {
+        0.0
+    } else {
+        square
+    };
     square.sqrt()
 }
 
@@ -106,7 +110,15 @@ pub(crate) fn exp<const FMA: bool>(x: f64) -> f64 {
     let half = n >> 1;
     let scale = |n: i64| f64::from_bits(((n + 1023) << 52) as u64);
     let value = p * scale(half) * scale(n - half);
-    if x > 709.78 { if x > 709.782_712_893_384 { f64::INFINITY } else { value } } else { value }
+    if x > 709.78 {
+        if x > 709.782_712_893_384 {
+            f64::INFINITY
+        } else {
+            value
+        }
+    } else {
+        value
+    }
 }
 
 #[cfg(test)]
@@ -139,7 +151,9 @@ mod tests {
         for step in -140_000..=140_000 {
             let x = f64::from(step) / 200.0 * 0.999_3;
             let want = libm::exp(x);
-            worst = worst.max(ulps(exp::<true>(x), want)).max(ulps(exp::<false>(x), want));
+            worst = worst
+                .max(ulps(exp::<true>(x), want))
+                .max(ulps(exp::<false>(x), want));
         }
         assert!(worst < 3.0, "{worst} ulps");
         assert_eq!(exp::<true>(0.0), 1.0);

@@ -110,18 +110,23 @@ impl Rows for CsvRows {
     }
 
     fn next_block(&mut self, max_rows: usize, out: &mut Vec<f64>) -> Result<usize> {
-        self.lines.clear();
-        while self.lines.len() < max_rows {
+        let mut count = 0;
+        while count < max_rows {
             if !self.pending && !self.reader.read_record(&mut self.record).map_err(|e| broken(&self.name, &e))? {
                 break;
             }
             self.pending = false;
             let line = self.record.position().map_or(0, Position::line);
             self.push(line, out)?;
+            // Asking again at the end must not lose the lines of the last block.
+            if count == 0 {
+                self.lines.clear();
+            }
             self.lines.push(line);
+            count += 1;
             self.next += 1;
         }
-        Ok(self.lines.len())
+        Ok(count)
     }
 
     fn line(&self, row: u64) -> Option<u64> {

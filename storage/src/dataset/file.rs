@@ -8,8 +8,8 @@ use std::time::SystemTime;
 use ::parquet::errors::ParquetError;
 use ::parquet::file::reader::{ChunkReader, Length};
 use bytes::Bytes;
-use object_store::GetRange;
 
+use super::remote::Remote;
 use crate::error::{Error, Result};
 use crate::key::Key;
 use crate::open::{Store, is_url};
@@ -29,7 +29,7 @@ pub struct File {
 #[derive(Debug, Clone)]
 enum Place {
     Local(Arc<std::fs::File>),
-    Remote(Store, Key),
+    Remote(Arc<Remote>),
     Memory(Bytes),
 }
 
@@ -77,15 +77,14 @@ impl File {
     /// # Errors
     /// As [`File::open`].
     pub fn object(store: &Store, key: &Key, name: &str) -> Result<File> {
-        // The last byte tells the length, and unlike HEAD the reply tells what is wrong.
-        let len = match store.runtime().block_on(store.get_range_async(key, GetRange::Suffix(1))) {
-            Ok((_, len)) => len,
+        let remote = match Remote::open(store, key) {
             Err(Error::NotFound { .. }) => {
                 return Err(Error::Input(format!("{name}: the object does not exist; mend the URL")));
             }
-            Err(e) => return Err(e),
+            other => other?,
         };
-        Ok(File { place: Place::Remote(store.clone(), key.clone()), name: name.into(), base: 0, len })
+        let len = remote.len();
+        Ok(File { place: Place::Remote(Arc::new(remote)), name: name.into(), base: 0, len })
     }
 
     /// Bytes already in memory, under a name for errors.
@@ -135,14 +134,7 @@ impl File {
                 Ok(buffer.into())
             }
             Place::Memory(bytes) => Ok(bytes.slice(start as usize..end as usize)),
-            Place::Remote(store, key) => {
-                let read = store.get_range_async(key, GetRange::Bounded(start..end));
-                let (bytes, _) = store.runtime().block_on(read).map_err(io::Error::other)?;
-                if bytes.len() != len {
-                    return Err(io::ErrorKind::UnexpectedEof.into());
-                }
-                Ok(bytes)
-            }
+            Place::Remote(remote) => remote.read(start, end),
         }
     }
 

@@ -3,7 +3,7 @@
 use arrow::array::RecordBatch;
 use arrow::error::ArrowError;
 use arrow::ipc::reader::{FileReader, StreamReader};
-use std::io::Read;
+use std::io::{self, Read};
 
 use super::array::Stream;
 use super::batch::{BatchRows, Choice};
@@ -51,10 +51,14 @@ fn open_file(file: &File, columns: &Columns) -> Result<Box<dyn Rows>> {
 }
 
 fn open_stream(name: &str, bytes: Box<dyn Read + Send>, columns: &Columns) -> Result<Box<dyn Rows>> {
-    let reader = guarded(name, || StreamReader::try_new(bytes, None).map_err(|e| damaged(name, e)))?;
+    let mut reader = guarded(name, || StreamReader::try_new(bytes, None).map_err(|e| damaged(name, e)))?;
     let choice = Choice::of(name, columns, &reader.schema())?;
     let sorted = choice.sorted();
-    let batches = reader.map(move |batch| batch?.project(&sorted));
+    let batches = std::iter::from_fn(move || match reader.next() {
+        Some(batch) => Some(batch.and_then(|batch| batch.project(&sorted))),
+        // What is left may hold a checksum.
+        None => io::copy(reader.get_mut(), &mut io::sink()).err().map(|e| Err(e.into())),
+    });
     Ok(rows(name, choice, batches))
 }
 

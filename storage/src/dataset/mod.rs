@@ -36,6 +36,7 @@ mod open;
 mod parquet;
 mod prepare;
 mod prepared;
+mod remote;
 mod rows;
 mod source;
 mod transform;

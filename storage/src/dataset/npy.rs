@@ -7,7 +7,7 @@ use npyz::{DType, Endianness, NpyHeader, Order, TypeChar};
 use super::array::{ArrayRows, Stream, check_len, extent};
 use super::file::{File, failed};
 use super::number::{Kind, Number};
-use super::rows::{Rows, check_finite};
+use super::rows::{Rows, check_finite, finish};
 use crate::error::{Error, Result};
 
 /// A Fortran-ordered array that cannot be read in ranges is held in memory up to this size.
@@ -75,7 +75,13 @@ pub(crate) fn open(mut stream: Stream) -> Result<Box<dyn Rows>> {
         return Ok(Box::new(ArrayRows::new(stream, number, rows, width)));
     }
     let (file, start) = match stream.plain {
-        Some(file) => (file, start),
+        Some(file) => {
+            // Columns are read here and there: a checksum is verified before, or never.
+            if stream.checksum {
+                finish(&name, &mut stream.bytes)?;
+            }
+            (file, start)
+        }
         None if bytes <= FORTRAN_BYTES_MAX => {
             let mut body = Vec::new();
             stream.bytes.read_to_end(&mut body).map_err(|e| failed(&name, &e))?;
