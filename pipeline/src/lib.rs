@@ -23,5 +23,5 @@ pub use error::{BadPivot, Error, Result};
 pub use job::{Compute, Covariance, Curve, Data, Gp, Job, Noise, Pair, TestSet};
 pub use plan::Forecast;
 pub use progress::{Progress, Silent};
-pub use run::{Options, Plan, Stage, StagePlan, check, plan, run};
+pub use run::{Plan, Stage, StagePlan, check, plan, run};
 pub use summary::{CurvePoint, Pivot, SetScores, StageReport, Summary};

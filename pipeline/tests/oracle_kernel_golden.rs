@@ -11,19 +11,12 @@ use std::io::Read;
 fn golden() -> Value {
     let bytes = include_bytes!("golden/dense.json.gz");
     let mut text = String::new();
-    flate2::read::GzDecoder::new(&bytes[..])
-        .read_to_string(&mut text)
-        .unwrap();
+    flate2::read::GzDecoder::new(&bytes[..]).read_to_string(&mut text).unwrap();
     serde_json::from_str(&text).unwrap()
 }
 
 fn floats(value: &Value) -> Vec<f64> {
-    value["data"]
-        .as_array()
-        .unwrap()
-        .iter()
-        .map(|v| v.as_f64().unwrap_or(f64::NAN))
-        .collect()
+    value["data"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap_or(f64::NAN)).collect()
 }
 
 /// stax's name of a layer and its arguments, as in a job file.
@@ -112,19 +105,12 @@ fn every_case() {
             }
         }
         let xy = input("x2").map(|y| kernels(&network, &x, Some(&floats(y)), d, 7));
-        let tolerances = if numerical {
-            [2e-2, 1e-1]
-        } else {
-            [1e-9, 2e-7]
-        };
+        let tolerances = if numerical { [2e-2, 1e-1] } else { [1e-9, 2e-7] };
         for (key, got) in [("xx", Some(xx)), ("xy", xy)] {
             let (Some(got), Some(want)) = (got, case.get(key)) else {
                 continue;
             };
-            for (output, got, tolerance) in [
-                ("nngp", &got.nngp, tolerances[0]),
-                ("ntk", &got.ntk, tolerances[1]),
-            ] {
+            for (output, got, tolerance) in [("nngp", &got.nngp, tolerances[0]), ("ntk", &got.ntk, tolerances[1])] {
                 let mut want = floats(&want[output]);
                 let m = want.len() / n;
                 for (e, value) in want.iter_mut().enumerate() {
@@ -136,12 +122,7 @@ fn every_case() {
             }
         }
     }
-    assert!(
-        failures.is_empty(),
-        "{} failures:\n{}",
-        failures.len(),
-        failures.join("\n")
-    );
+    assert!(failures.is_empty(), "{} failures:\n{}", failures.len(), failures.join("\n"));
 }
 
 /// Where neural-tangents gives no number on the diagonal, max(x, 0)¹ must be relu.
@@ -151,20 +132,9 @@ fn a_rectified_line_is_relu() {
     let input = &golden["inputs"]["fc_edge"];
     let (x, d) = (floats(input), 7);
     let dense = json!({ "type": "dense", "w_var": 1.7, "b_var": 0.2 });
-    let build = |layer: Value| {
-        network(
-            &json!({ "output": "both", "layers": [dense, layer, dense] }),
-            d,
-        )
-    };
+    let build = |layer: Value| network(&json!({ "output": "both", "layers": [dense, layer, dense] }), d);
     let relu = kernels(&build(json!({ "type": "relu" })), &x, None, d, 11);
-    let line = kernels(
-        &build(json!({ "type": "rectified_monomial", "degree": 1 })),
-        &x,
-        None,
-        d,
-        11,
-    );
+    let line = kernels(&build(json!({ "type": "rectified_monomial", "degree": 1 })), &x, None, d, 11);
     assert!(difference(&line.nngp, &relu.nngp) < 1e-14);
     assert!(difference(&line.ntk, &relu.ntk) < 1e-14);
 }
@@ -180,10 +150,7 @@ fn prediction_sets() {
         let network = network(&spec(&set["spec"]), d);
         for (want, got) in [
             ("k_train_train", kernels(&network, &train, None, d, 5)),
-            (
-                "k_test_train",
-                kernels(&network, &test, Some(&train), d, 12),
-            ),
+            ("k_test_train", kernels(&network, &test, Some(&train), d, 12)),
             ("k_test_test", kernels(&network, &test, None, d, 5)),
         ] {
             let want = &set[want];

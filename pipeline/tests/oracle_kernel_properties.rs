@@ -79,10 +79,7 @@ fn difficult(rows: usize, d: usize, seed: u64) -> Vec<f64> {
 #[test]
 fn slopes_are_derivatives() {
     for activation in activations() {
-        if activation["type"] == "sign"
-            || activation["degree"] == 0
-            || activation["type"] == "exp_normalized"
-        {
+        if activation["type"] == "sign" || activation["degree"] == 0 || activation["type"] == "exp_normalized" {
             continue;
         }
         // Two rows with variances q, q' and covariance k after the first layer.
@@ -102,10 +99,7 @@ fn slopes_are_derivatives() {
             let k = 1.1 * 0.9 * angle.cos();
             let want = (f1 - f0) / (k1 - k0);
             let got = (theta - f) / k;
-            assert!(
-                (got - want).abs() < 1e-6 * (1.0 + want.abs()),
-                "{activation} at {angle}: {got} is not {want}"
-            );
+            assert!((got - want).abs() < 1e-6 * (1.0 + want.abs()), "{activation} at {angle}: {got} is not {want}");
         }
     }
 }
@@ -123,16 +117,8 @@ fn closed_forms_equal_series() {
         let series = json!({ "type": "elementwise", "fn": name });
         let a = kernels(&network(&layers(&closed, 2), 6), &x, None, 6, 12);
         let b = kernels(&network(&layers(&series, 2), 6), &x, None, 6, 12);
-        assert!(
-            difference(&b.nngp, &a.nngp) < 1e-10,
-            "{name} {:e}",
-            difference(&b.nngp, &a.nngp)
-        );
-        assert!(
-            difference(&b.ntk, &a.ntk) < 1e-9,
-            "{name} {:e}",
-            difference(&b.ntk, &a.ntk)
-        );
+        assert!(difference(&b.nngp, &a.nngp) < 1e-10, "{name} {:e}", difference(&b.nngp, &a.nngp));
+        assert!(difference(&b.ntk, &a.ntk) < 1e-9, "{name} {:e}", difference(&b.ntk, &a.ntk));
     }
 }
 
@@ -163,28 +149,20 @@ fn tiles_are_symmetric_exact_on_the_diagonal_and_finite() {
         let network = network(&layers(&activation, 3), d);
         let (diagonal, state) = tile(&network, &x, &x, side, true);
         let (general, _) = tile(&network, &x, &x, side, false);
-        for (k, g, on) in [
-            (&diagonal.nngp, &general.nngp, OutputKind::Nngp),
-            (&diagonal.ntk, &general.ntk, OutputKind::Ntk),
-        ] {
+        for (k, g, on) in
+            [(&diagonal.nngp, &general.nngp, OutputKind::Nngp), (&diagonal.ntk, &general.ntk, OutputKind::Ntk)]
+        {
             let exact = state.diagonal(on);
             for j in 0..side {
                 assert_eq!(k[j + j * side].to_bits(), exact[j].to_bits());
                 for i in 0..side {
-                    assert!(
-                        k[i + j * side].is_finite() && g[i + j * side].is_finite(),
-                        "{activation}"
-                    );
+                    assert!(k[i + j * side].is_finite() && g[i + j * side].is_finite(), "{activation}");
                     assert_eq!(k[i + j * side].to_bits(), k[j + i * side].to_bits());
                     if i > j {
                         assert_eq!(k[i + j * side].to_bits(), g[i + j * side].to_bits());
                     }
                     if x[i * d..][..d] == x[j * d..][..d] {
-                        assert_eq!(
-                            g[i + j * side].to_bits(),
-                            exact[i].to_bits(),
-                            "{activation}: equal rows {i}, {j}"
-                        );
+                        assert_eq!(g[i + j * side].to_bits(), exact[i].to_bits(), "{activation}: equal rows {i}, {j}");
                     }
                 }
             }
@@ -224,10 +202,7 @@ fn entries_depend_on_their_rows_only() {
             }
             let network = network(&layers(&activation, 2), d);
             for n in [1, side / 2, side - 1] {
-                let (a, b) = (
-                    block(&x[..n * d], d, 0, side),
-                    block(&y[..n * d], d, 0, side),
-                );
+                let (a, b) = (block(&x[..n * d], d, 0, side), block(&y[..n * d], d, 0, side));
                 let (full, _) = tile(&network, &x, &y, side, false);
                 let (edge, _) = tile(&network, &a, &b, side, false);
                 let (full_diagonal, _) = tile(&network, &x, &x, side, true);
@@ -237,14 +212,8 @@ fn entries_depend_on_their_rows_only() {
                         let e = r + c * side;
                         assert_eq!(full.nngp[e].to_bits(), edge.nngp[e].to_bits());
                         assert_eq!(full.ntk[e].to_bits(), edge.ntk[e].to_bits());
-                        assert_eq!(
-                            full_diagonal.nngp[e].to_bits(),
-                            edge_diagonal.nngp[e].to_bits()
-                        );
-                        assert_eq!(
-                            full_diagonal.ntk[e].to_bits(),
-                            edge_diagonal.ntk[e].to_bits()
-                        );
+                        assert_eq!(full_diagonal.nngp[e].to_bits(), edge_diagonal.nngp[e].to_bits());
+                        assert_eq!(full_diagonal.ntk[e].to_bits(), edge_diagonal.ntk[e].to_bits());
                     }
                 }
                 // Padding is the kernel of zero rows: finite.
@@ -266,30 +235,10 @@ fn one_output_alone_has_the_same_bits() {
         let (xs, ys) = (network.rows(&x, side), network.rows(&y, side));
         let mut got = vec![f64::NAN; side * side];
         let mut out = match name {
-            "nngp" => KernelOut {
-                nngp: Some(&mut got),
-                ntk: None,
-            },
-            _ => KernelOut {
-                nngp: None,
-                ntk: Some(&mut got),
-            },
+            "nngp" => KernelOut { nngp: Some(&mut got), ntk: None },
+            _ => KernelOut { nngp: None, ntk: Some(&mut got) },
         };
-        network.tile(
-            &x,
-            &xs,
-            &y,
-            &ys,
-            side,
-            false,
-            &mut out,
-            &mut Scratch::default(),
-        );
-        assert!(
-            got.iter()
-                .zip(want)
-                .all(|(g, w)| g.to_bits() == w.to_bits()),
-            "{name}"
-        );
+        network.tile(&x, &xs, &y, &ys, side, false, &mut out, &mut Scratch::default());
+        assert!(got.iter().zip(want).all(|(g, w)| g.to_bits() == w.to_bits()), "{name}");
     }
 }

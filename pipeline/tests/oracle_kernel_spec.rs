@@ -43,8 +43,7 @@ fn short_and_long_forms_are_equal() {
 #[test]
 fn what_matters_is_in_the_canonical_form() {
     let net = |dense: Value| {
-        let layers =
-            json!({ "layers": [dense, { "type": "relu" }, { "type": "dense", "w_var": 1 }] });
+        let layers = json!({ "layers": [dense, { "type": "relu" }, { "type": "dense", "w_var": 1 }] });
         read(layers).canonical().to_string()
     };
     let standard = |dense: Value| {
@@ -66,118 +65,39 @@ fn what_matters_is_in_the_canonical_form() {
         read(layers).canonical().to_string()
     };
     assert_eq!(of(deg(25)), of(deg(50)));
-    assert_ne!(
-        of(deg(25)),
-        of(json!({ "type": "elementwise", "fn": "silu" }))
-    );
+    assert_ne!(of(deg(25)), of(json!({ "type": "elementwise", "fn": "silu" })));
 }
 
 #[test]
 fn mistakes_are_named_by_their_place() {
     let second = |layer: Value| json!({ "layers": [{ "type": "dense", "w_var": 1.0 }, layer] });
-    refused(
-        second(json!({ "type": "dense", "w_var": -1 })),
-        "kernel.layers[1].w_var",
-        &["negative"],
-    );
-    refused(
-        second(json!({ "type": "dense", "b_var": 1 })),
-        "kernel.layers[1].w_var",
-        &["must be given"],
-    );
-    refused(
-        second(json!({ "type": "dense", "w_var": "1" })),
-        "kernel.layers[1].w_var",
-        &["number"],
-    );
-    refused(
-        second(json!({ "type": "dense", "w_var": 1, "w_std": 1 })),
-        "kernel.layers[1].w_std",
-        &["both"],
-    );
-    refused(
-        second(json!({ "type": "dense", "w_vr": 1 })),
-        "kernel.layers[1].w_vr",
-        &["unknown", "w_var"],
-    );
-    refused(
-        second(json!({ "type": "relv" })),
-        "kernel.layers[1].type",
-        &["relv", "relu"],
-    );
-    refused(
-        second(json!({ "type": "Dense", "w_var": 1 })),
-        "kernel.layers[1].type",
-        &["dense"],
-    );
-    refused(
-        second(json!({ "type": "relu", "alpha": 1 })),
-        "kernel.layers[1].alpha",
-        &["unknown"],
-    );
-    refused(
-        second(json!({ "type": "leaky_relu" })),
-        "kernel.layers[1].alpha",
-        &["must be given"],
-    );
-    refused(
-        second(json!({ "type": "monomial", "degree": 1.5 })),
-        "kernel.layers[1].degree",
-        &["whole"],
-    );
-    refused(
-        second(json!({ "type": "gaussian", "b": 1 })),
-        "kernel.layers[1]",
-        &["positive"],
-    );
-    refused(
-        second(json!({ "type": "elementwise", "fn": "tan" })),
-        "kernel.layers[1].fn",
-        &["tanh"],
-    );
-    refused(
-        second(json!({ "type": "conv" })),
-        "kernel.layers[1].type",
-        &["not built in this version"],
-    );
-    refused(
-        second(json!({ "type": "parallel", "join": "sum" })),
-        "kernel.layers[1].type",
-        &["not built"],
-    );
+    refused(second(json!({ "type": "dense", "w_var": -1 })), "kernel.layers[1].w_var", &["negative"]);
+    refused(second(json!({ "type": "dense", "b_var": 1 })), "kernel.layers[1].w_var", &["must be given"]);
+    refused(second(json!({ "type": "dense", "w_var": "1" })), "kernel.layers[1].w_var", &["number"]);
+    refused(second(json!({ "type": "dense", "w_var": 1, "w_std": 1 })), "kernel.layers[1].w_std", &["both"]);
+    refused(second(json!({ "type": "dense", "w_vr": 1 })), "kernel.layers[1].w_vr", &["unknown", "w_var"]);
+    refused(second(json!({ "type": "relv" })), "kernel.layers[1].type", &["relv", "relu"]);
+    refused(second(json!({ "type": "Dense", "w_var": 1 })), "kernel.layers[1].type", &["dense"]);
+    refused(second(json!({ "type": "relu", "alpha": 1 })), "kernel.layers[1].alpha", &["unknown"]);
+    refused(second(json!({ "type": "leaky_relu" })), "kernel.layers[1].alpha", &["must be given"]);
+    refused(second(json!({ "type": "monomial", "degree": 1.5 })), "kernel.layers[1].degree", &["whole"]);
+    refused(second(json!({ "type": "gaussian", "b": 1 })), "kernel.layers[1]", &["positive"]);
+    refused(second(json!({ "type": "elementwise", "fn": "tan" })), "kernel.layers[1].fn", &["tanh"]);
+    refused(second(json!({ "type": "conv" })), "kernel.layers[1].type", &["not built in this version"]);
+    refused(second(json!({ "type": "parallel", "join": "sum" })), "kernel.layers[1].type", &["not built"]);
     refused(second(json!(3)), "kernel.layers[1]", &["table"]);
     refused(
         second(json!({ "type": "repeat", "times": 2, "layers": [{ "type": "dens" }] })),
         "kernel.layers[1].layers[0].type",
         &["dense"],
     );
-    refused(
-        json!({ "layers": [], "output": "nngp" }),
-        "kernel.layers",
-        &["list"],
-    );
+    refused(json!({ "layers": [], "output": "nngp" }), "kernel.layers", &["list"]);
     refused(json!({ "output": "nngp" }), "kernel", &["layers"]);
-    refused(
-        json!({ "output": "kernel", "layers": [] }),
-        "kernel.output",
-        &["nngp"],
-    );
+    refused(json!({ "output": "kernel", "layers": [] }), "kernel.output", &["nngp"]);
     refused(json!({ "outptu": "nngp" }), "kernel.outptu", &["output"]);
-    refused(
-        json!({ "fc": { "depth": 2, "activation": "relu" } }),
-        "kernel.fc.w_var",
-        &["given"],
-    );
-    refused(
-        json!({ "fc": { "depht": 2 } }),
-        "kernel.fc.depht",
-        &["depth"],
-    );
-    refused(
-        json!({ "fc": { "depth": 2, "w_var": 1, "activation": "rely" } }),
-        "kernel.fc.activation.type",
-        &["relu"],
-    );
+    refused(json!({ "fc": { "depth": 2, "activation": "relu" } }), "kernel.fc.w_var", &["given"]);
+    refused(json!({ "fc": { "depht": 2 } }), "kernel.fc.depht", &["depth"]);
+    refused(json!({ "fc": { "depth": 2, "w_var": 1, "activation": "rely" } }), "kernel.fc.activation.type", &["relu"]);
     refused(
         json!({ "fc": { "depth": 2, "w_var": 1, "activation": "dense" } }),
         "kernel.fc.activation.w_var",
@@ -191,14 +111,10 @@ fn networks_that_make_no_sense_do_not_compile() {
     let error = |kernel: Value| Network::compile(&read(kernel), 4).unwrap_err();
     let e = error(json!({ "layers": [{ "type": "relu" }] }));
     assert_eq!(e.path, "kernel.layers[0]");
-    let e = error(
-        json!({ "layers": [{ "type": "dense", "w_var": 1 }, { "type": "relu" }, { "type": "erf" }] }),
-    );
+    let e = error(json!({ "layers": [{ "type": "dense", "w_var": 1 }, { "type": "relu" }, { "type": "erf" }] }));
     assert_eq!(e.path, "kernel.layers[2]");
-    let e = error(
-        json!({ "layers": [{ "type": "dense", "w_var": 1 }, { "type": "relu" },
-        { "type": "dense", "w_var": 1, "parameterization": "standard" }] }),
-    );
+    let e = error(json!({ "layers": [{ "type": "dense", "w_var": 1 }, { "type": "relu" },
+        { "type": "dense", "w_var": 1, "parameterization": "standard" }] }));
     assert_eq!(e.path, "kernel.layers[2]");
     assert!(e.message.contains("out_dim"));
     let relu = read(json!({ "fc": { "depth": 1, "activation": "relu", "w_var": 1 } }));

@@ -12,22 +12,13 @@ use serde_json::json;
 /// X[i,j] = sin(0.7(i+1)(j+1)) + 0.1j, 8 × 5, and T[i,j] = cos(0.4(i+1)(j+1)) − 0.05j, 3 × 5.
 fn toy() -> (Vec<f64>, Vec<f64>) {
     let entry = |e: usize| ((e / 5 + 1) as f64 * (e % 5 + 1) as f64, (e % 5) as f64);
-    let x = (0..40)
-        .map(entry)
-        .map(|(p, j)| (0.7 * p).sin() + 0.1 * j)
-        .collect();
-    let t = (0..15)
-        .map(entry)
-        .map(|(p, j)| (0.4 * p).cos() - 0.05 * j)
-        .collect();
+    let x = (0..40).map(entry).map(|(p, j)| (0.7 * p).sin() + 0.1 * j).collect();
+    let t = (0..15).map(entry).map(|(p, j)| (0.4 * p).cos() - 0.05 * j).collect();
     (x, t)
 }
 
 fn close(got: f64, want: f64, tolerance: f64) {
-    assert!(
-        (got - want).abs() <= tolerance * want.abs(),
-        "{got} is not {want}"
-    );
+    assert!((got - want).abs() <= tolerance * want.abs(), "{got} is not {want}");
 }
 
 #[test]
@@ -93,10 +84,7 @@ fn speed() {
         let rows = best(&mut |_, _| drop(network.rows(&x, side))) / 1024.0 * 1024.0 * 1024.0;
         let mut scratch = Scratch::default();
         let entry = best(&mut |k, t| {
-            let mut out = KernelOut {
-                nngp: Some(k),
-                ntk: (output == "both").then_some(t),
-            };
+            let mut out = KernelOut { nngp: Some(k), ntk: (output == "both").then_some(t) };
             network.tile(&x, &xs, &y, &ys, side, false, &mut out, &mut scratch);
         });
         eprintln!(

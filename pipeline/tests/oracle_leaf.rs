@@ -26,11 +26,7 @@ fn products_equal_their_twins() {
     let mut random = Random(0x9e37_79b9_7f4a_7c15);
     for side in SIDES {
         for rows in [side, (side / 2).max(1)] {
-            let (c, a, b) = (
-                random.vec(rows * side),
-                random.vec(rows * side),
-                random.vec(side * side),
-            );
+            let (c, a, b) = (random.vec(rows * side), random.vec(rows * side), random.vec(side * side));
             let scale = 8.0 + side as f64;
             let (mut got, mut want) = (c.clone(), c.clone());
             leaf::gemm_nt(&mut got, &a, &b, rows, side);
@@ -47,29 +43,14 @@ fn products_equal_their_twins() {
         reference::syrk(&mut want, &a, side);
         assert!(residual(&got, &want, 8.0 + side as f64) < 4.0);
     }
-    for (m, n, k) in [
-        (1, 1, 1),
-        (7, 2, 300),
-        (64, 10, 64),
-        (129, 1, 5),
-        (3, 0, 3),
-        (256, 10, 1000),
-    ] {
+    for (m, n, k) in [(1, 1, 1), (7, 2, 300), (64, 10, 64), (129, 1, 5), (3, 0, 3), (256, 10, 1000)] {
         let (c, a, b) = (random.vec(m * n), random.vec(m * k), random.vec(k * n));
         let (mut got, mut want) = (c.clone(), c);
         leaf::gemm_acc(&mut got, &a, &b, m, n, k);
         reference::gemm_acc(&mut want, &a, &b, m, n, k);
         assert!(residual(&got, &want, 8.0 + k as f64) < 4.0);
     }
-    for (rows, d) in [
-        (1, 1),
-        (2, 784),
-        (17, 5),
-        (64, 3072),
-        (129, 10),
-        (256, 300),
-        (4, 0),
-    ] {
+    for (rows, d) in [(1, 1), (2, 784), (17, 5), (64, 3072), (129, 10), (256, 300), (4, 0)] {
         let (x, y) = (random.vec(rows * d), random.vec(rows * d));
         let (mut got, mut want) = (vec![f64::NAN; rows * rows], vec![0.0; rows * rows]);
         leaf::rows_gram(&x, &y, rows, d, &mut got);
@@ -159,10 +140,7 @@ fn blas_says_what_it_is() {
     let blas = leaf::blas();
     assert_eq!(blas.name, "blis");
     assert!(!blas.version.is_empty() && !blas.kernel.is_empty());
-    assert_eq!(
-        blas.to_string(),
-        format!("blis {} {}", blas.version, blas.kernel)
-    );
+    assert_eq!(blas.to_string(), format!("blis {} {}", blas.version, blas.kernel));
     assert!(leaf::pack_bytes_at(128) < leaf::pack_bytes());
 }
 
@@ -174,11 +152,7 @@ fn speed() {
     let mut random = Random(5);
     for side in [128, 256, 512, 1024] {
         let cube = (side as f64).powi(3);
-        let (c, a, b) = (
-            random.vec(side * side),
-            random.vec(side * side),
-            random.vec(side * side),
-        );
+        let (c, a, b) = (random.vec(side * side), random.vec(side * side), random.vec(side * side));
         let l = random.lower(side);
         let definite = {
             let mut c = vec![0.0; side * side];
@@ -198,31 +172,18 @@ fn speed() {
             }
             eprintln!("{side:5} {name:10} {:7.1} GF/s", flops / best / 1e9);
         };
-        time("gemm_nt", 2.0 * cube, &c, &mut |c| {
-            leaf::gemm_nt(c, &a, &b, side, side)
-        });
-        time("gemm_nn", 2.0 * cube, &c, &mut |c| {
-            leaf::gemm_nn(c, &a, &b, side, side)
-        });
-        time("rows_gram", 2.0 * cube, &c, &mut |c| {
-            leaf::rows_gram(&a, &b, side, side, c)
-        });
+        time("gemm_nt", 2.0 * cube, &c, &mut |c| leaf::gemm_nt(c, &a, &b, side, side));
+        time("gemm_nn", 2.0 * cube, &c, &mut |c| leaf::gemm_nn(c, &a, &b, side, side));
+        time("rows_gram", 2.0 * cube, &c, &mut |c| leaf::rows_gram(&a, &b, side, side, c));
         time("syrk", cube, &c, &mut |c| leaf::syrk(c, &a, side));
         time("trsm", cube, &c, &mut |c| leaf::trsm(c, &l, side, side));
-        time("trsm_back", cube, &c, &mut |c| {
-            leaf::trsm_back(c, &l, side, side)
-        });
+        time("trsm_back", cube, &c, &mut |c| leaf::trsm_back(c, &l, side, side));
         time("potrf", cube / 3.0, &definite, &mut |c| {
             leaf::potrf(c, side, side).unwrap();
         });
         let z = random.vec(side * 10);
-        time(
-            "gemm_acc10",
-            20.0 * (side * side) as f64,
-            &c[..side * 10],
-            &mut |c| {
-                leaf::gemm_acc(c, &a, &z, side, 10, side);
-            },
-        );
+        time("gemm_acc10", 20.0 * (side * side) as f64, &c[..side * 10], &mut |c| {
+            leaf::gemm_acc(c, &a, &z, side, 10, side);
+        });
     }
 }

@@ -13,11 +13,7 @@ fn leading_equal(a: &[f64], b: &[f64], rows: usize, n: usize, m: usize, lower: b
     for j in 0..m {
         for i in if lower { j } else { 0 }..n {
             let e = i + j * rows;
-            assert_eq!(
-                a[e].to_bits(),
-                b[e].to_bits(),
-                "entry {i},{j} of {n}x{m} in {rows}"
-            );
+            assert_eq!(a[e].to_bits(), b[e].to_bits(), "entry {i},{j} of {n}x{m} in {rows}");
         }
     }
 }
@@ -30,11 +26,7 @@ fn leading_parts_do_not_feel_the_padding() {
             if n == 0 {
                 continue;
             }
-            let (c, a, b) = (
-                random.vec(side * side),
-                random.vec(side * side),
-                random.vec(side * side),
-            );
+            let (c, a, b) = (random.vec(side * side), random.vec(side * side), random.vec(side * side));
             let l = random.lower(side);
             let short = |m: &[f64], unit| padded(m, side, n, n, unit);
             let rows = |m: &[f64]| padded(m, side, n, side, false);
@@ -69,13 +61,7 @@ fn leading_parts_do_not_feel_the_padding() {
             let wide = |m: &[f64]| padded(m, side, side, n, false);
             let (mut given, mut edge) = (wide(&c), wide(&c));
             leaf::gemm_nn(&mut given, &wide(&a), &rows(&b), side, side);
-            leaf::gemm_nn(
-                &mut edge,
-                &wide(&a),
-                &padded(&b, side, n, n, false),
-                side,
-                side,
-            );
+            leaf::gemm_nn(&mut edge, &wide(&a), &padded(&b, side, n, n, false), side, side);
             leading_equal(&given, &edge, side, side, n, false);
 
             let c = random.definite(side);

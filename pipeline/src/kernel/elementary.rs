@@ -34,11 +34,7 @@ const SINE_SQUARED_MIN: f64 = 1.34e-15;
 #[inline(always)]
 pub(crate) fn sine(c: f64) -> f64 {
     let square = (1.0 - c) * (1.0 + c);
-    let square = if square < SINE_SQUARED_MIN {
-        0.0
-    } else {
-        square
-    };
+    let square = if square < SINE_SQUARED_MIN { 0.0 } else { square };
     square.sqrt()
 }
 
@@ -49,11 +45,7 @@ pub(crate) fn sine_of(k: f64, q: f64, q2: f64, inverse: f64) -> f64 {
     let product = q * q2;
     let rest = q.mul_add(q2, -product);
     let square = ((-k).mul_add(k, product) + rest) * inverse * inverse;
-    let square = if square < SINE_SQUARED_MIN {
-        0.0
-    } else {
-        square
-    };
+    let square = if square < SINE_SQUARED_MIN { 0.0 } else { square };
     if inverse > 0.0 { square.sqrt() } else { 1.0 }
 }
 
@@ -110,15 +102,7 @@ pub(crate) fn exp<const FMA: bool>(x: f64) -> f64 {
     let half = n >> 1;
     let scale = |n: i64| f64::from_bits(((n + 1023) << 52) as u64);
     let value = p * scale(half) * scale(n - half);
-    if x > 709.78 {
-        if x > 709.782_712_893_384 {
-            f64::INFINITY
-        } else {
-            value
-        }
-    } else {
-        value
-    }
+    if x > 709.78 { if x > 709.782_712_893_384 { f64::INFINITY } else { value } } else { value }
 }
 
 #[cfg(test)]
@@ -151,9 +135,7 @@ mod tests {
         for step in -140_000..=140_000 {
             let x = f64::from(step) / 200.0 * 0.999_3;
             let want = libm::exp(x);
-            worst = worst
-                .max(ulps(exp::<true>(x), want))
-                .max(ulps(exp::<false>(x), want));
+            worst = worst.max(ulps(exp::<true>(x), want)).max(ulps(exp::<false>(x), want));
         }
         assert!(worst < 3.0, "{worst} ulps");
         assert_eq!(exp::<true>(0.0), 1.0);

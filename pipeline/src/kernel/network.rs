@@ -224,10 +224,7 @@ impl Network {
         debug_assert_eq!(ys.rows(), side);
         let (mut nngp, mut ntk) = (out.nngp.as_deref_mut(), out.ntk.as_deref_mut());
         debug_assert!(nngp.as_ref().is_none_or(|k| k.len() == side * side));
-        debug_assert!(
-            ntk.as_ref()
-                .is_none_or(|t| t.len() == side * side && self.has_ntk())
-        );
+        debug_assert!(ntk.as_ref().is_none_or(|t| t.len() == side * side && self.has_ntk()));
         let wants_ntk = ntk.is_some() && self.has_ntk();
         // The scalar products are made where the first output will be.
         let products = match (&mut nngp, &mut ntk) {

@@ -91,22 +91,11 @@ pub struct SpecError {
 
 impl SpecError {
     pub(crate) fn new(path: impl Into<String>, message: impl Into<String>) -> SpecError {
-        SpecError {
-            path: path.into(),
-            message: message.into(),
-        }
+        SpecError { path: path.into(), message: message.into() }
     }
 }
 
-const DENSE_KEYS: &[&str] = &[
-    "type",
-    "w_var",
-    "w_std",
-    "b_var",
-    "b_std",
-    "out_dim",
-    "parameterization",
-];
+const DENSE_KEYS: &[&str] = &["type", "w_var", "w_std", "b_var", "b_std", "out_dim", "parameterization"];
 const REPEAT_KEYS: &[&str] = &["type", "times", "layers"];
 /// The types of layer that can be built.
 pub fn layer_types() -> &'static [&'static str] {
@@ -116,20 +105,14 @@ pub fn layer_types() -> &'static [&'static str] {
 
 /// The keys of a type of layer, `type` included; none if there is no such type.
 pub fn layer_keys(layer_type: &str) -> Option<&'static [&'static str]> {
-    layer_table()
-        .iter()
-        .find(|(name, _)| *name == layer_type)
-        .map(|(_, keys)| keys.as_slice())
+    layer_table().iter().find(|(name, _)| *name == layer_type).map(|(_, keys)| keys.as_slice())
 }
 
 fn layer_table() -> &'static [(&'static str, Vec<&'static str>)] {
     static LAYERS: OnceLock<Vec<(&'static str, Vec<&'static str>)>> = OnceLock::new();
     LAYERS.get_or_init(|| {
-        let mut layers = vec![
-            ("dense", DENSE_KEYS.to_vec()),
-            ("repeat", REPEAT_KEYS.to_vec()),
-            ("identity", vec!["type"]),
-        ];
+        let mut layers =
+            vec![("dense", DENSE_KEYS.to_vec()), ("repeat", REPEAT_KEYS.to_vec()), ("identity", vec!["type"])];
         for entry in TABLE {
             let mut keys = vec!["type"];
             keys.extend(entry.params.iter().map(|param| param.key));
@@ -141,11 +124,7 @@ fn layer_table() -> &'static [(&'static str, Vec<&'static str>)] {
 
 /// The word that is nearest by edit distance.
 pub(crate) fn nearest<'a>(given: &str, known: &[&'a str]) -> &'a str {
-    known
-        .iter()
-        .min_by_key(|word| strsim::damerau_levenshtein(given, word))
-        .copied()
-        .unwrap_or_default()
+    known.iter().min_by_key(|word| strsim::damerau_levenshtein(given, word)).copied().unwrap_or_default()
 }
 
 impl KernelSpec {
@@ -160,11 +139,7 @@ impl KernelSpec {
             Layer::Dense(dense) => dense.parameterization == Parameterization::Standard,
             Layer::Activation(_) => false,
         });
-        let layers: Vec<Value> = self
-            .layers
-            .iter()
-            .map(|layer| canonical(layer, standard))
-            .collect();
+        let layers: Vec<Value> = self.layers.iter().map(|layer| canonical(layer, standard)).collect();
         let output = match self.output {
             Output::Nngp => "nngp",
             Output::Ntk => "ntk",

@@ -39,15 +39,6 @@ pub enum Stage {
     Predict,
 }
 
-/// What a run is asked beside its job.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Options {
-    /// How far it goes.
-    pub upto: Stage,
-    /// Whether results of another job under the same name may be replaced.
-    pub overwrite: bool,
-}
-
 /// Objects that may be found damaged at the same place before the store is given up.
 const REPAIRS_OF_ONE_MAX: u32 = 3;
 
@@ -86,14 +77,14 @@ pub fn check(job: &Job) -> Result<KernelSpec> {
     Ok(kernel)
 }
 
-/// Does the job as far as `options.upto`, going on from whatever the store already holds.
+/// Does the job as far as `upto`, going on from whatever the store already holds.
 ///
 /// # Errors
 /// The same error in every process; [`Error::exit_code`] says how a program should end.
-pub fn run(job: &Job, options: Options, cluster: Cluster, progress: Arc<dyn Progress>) -> Result<Summary> {
+pub fn run(job: &Job, upto: Stage, cluster: Cluster, progress: Arc<dyn Progress>) -> Result<Summary> {
     let blas = leaf::blas().to_string();
     let kernel = check(job)?;
-    if options.upto >= Stage::Factor && job.data.train.y.is_none() {
+    if upto >= Stage::Factor && job.data.train.y.is_none() {
         return Err(Error::Usage("data.train: targets (y) are needed for the factor's z and alpha".into()));
     }
     if job.store.starts_with("memory:") && cluster.sockets.len() > 1 {
@@ -105,7 +96,7 @@ pub fn run(job: &Job, options: Options, cluster: Cluster, progress: Arc<dyn Prog
     run.same_everywhere()?;
     let mut damage: BTreeMap<String, u32> = BTreeMap::new();
     loop {
-        match run.stages(options) {
+        match run.stages(upto) {
             Err(Error::Storage(error @ (StorageError::Corrupt { .. } | StorageError::NotFound { .. }))) => {
                 let (key, why) = match &error {
                     StorageError::Corrupt { key, why } => (key.clone(), why.clone()),
@@ -143,7 +134,7 @@ impl Run<'_> {
         }
     }
 
-    fn stages(&mut self, options: Options) -> Result<()> {
+    fn stages(&mut self, upto: Stage) -> Result<()> {
         self.summary.name = self.job.name.clone();
         self.summary.store = self.store.url().to_owned();
         self.summary.tile = self.job.compute.tile;
@@ -151,13 +142,11 @@ impl Run<'_> {
         (self.summary.processes, self.summary.workers) = (self.crew.processes, self.crew.workers);
         let data = self.data()?;
         self.summary.n = data.train.n;
-        let question = self.question(&data)?;
-        self.claim_results(&question, options.overwrite)?;
-        self.enough_disk(&data, options.upto)?;
-        let gram = self.gram(&data, options.upto)?;
-        if options.upto >= Stage::Factor {
+        self.enough_disk(&data, upto)?;
+        let gram = self.gram(&data, upto)?;
+        if upto >= Stage::Factor {
             let factor = self.factor(&data, &gram)?;
-            if options.upto >= Stage::Predict {
+            if upto >= Stage::Predict {
                 self.predict(&data, &gram, &factor)?;
             }
         }

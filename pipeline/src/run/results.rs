@@ -1,9 +1,7 @@
 //! What a run leaves for its reader: `results/<job>/`.
 
-use megagram_storage::dataset::Prepared;
+use megagram_storage::Key;
 use megagram_storage::table::{Column, Table};
-use megagram_storage::{Error as StorageError, Key};
-use serde_json::{Value, json};
 
 use super::data::DataSets;
 use super::{Run, Stage};
@@ -25,46 +23,6 @@ pub(super) fn predictions(posterior: &Posterior) -> Table {
 }
 
 impl Run<'_> {
-    /// The job's question: what its results depend on, but not where things are or how fast it goes.
-    pub(super) fn question(&self, data: &DataSets) -> Result<Value> {
-        let content = |p: &Prepared| p.content();
-        let tests: Vec<_> = data
-            .tests
-            .iter()
-            .map(|t| json!({ "name": t.name, "x": content(&t.x), "y": t.y.as_deref().map(content) }))
-            .collect();
-        let gp = serde_json::to_value(&self.job.gp).map_err(|e| Error::Defect(e.to_string()))?;
-        Ok(json!({
-            "train": content(&data.train), "targets": data.targets.as_deref().map(content), "tests": tests,
-            "kernel": self.kernel.canonical(), "gp": gp, "tile": self.job.compute.tile,
-            "meaning": self.job.data.targets,
-        }))
-    }
-
-    /// Claims the job's name for its question, or meets an earlier claim for the same.
-    pub(super) fn claim_results(&self, question: &Value, overwrite: bool) -> Result<()> {
-        let key = Key::result(&self.job.name, "question.json");
-        let store = &self.store;
-        let name = &self.job.name;
-        self.crew.lead(|| {
-            let text = serde_json::to_vec_pretty(question).map_err(|e| Error::Defect(e.to_string()))?;
-            if overwrite {
-                return Ok(store.put(&key, text.into())?);
-            }
-            store.create(&key, text.into())?;
-            let found: Value = serde_json::from_slice(&store.get(&key)?)
-                .map_err(|e| StorageError::Format(format!("{key}: not readable: {e}; use --overwrite")))?;
-            if found == *question {
-                return Ok(());
-            }
-            Err(Error::Usage(format!(
-                "the name \"{name}\" is taken: {key} in the store holds the results of another job ({}); choose another \
-                 `name`, or replace them with --overwrite",
-                difference(&found, question)
-            )))
-        })
-    }
-
     /// Refuses to begin what a local disk cannot hold.
     pub(super) fn enough_disk(&self, data: &DataSets, upto: Stage) -> Result<()> {
         let store = &self.store;
@@ -105,13 +63,6 @@ impl Run<'_> {
             Ok(store.put(&key, text.into())?)
         })
     }
-}
-
-/// The keys in which two questions differ.
-fn difference(a: &Value, b: &Value) -> String {
-    let (Value::Object(a), Value::Object(b)) = (a, b) else { return "not a question".into() };
-    let keys: Vec<_> = b.keys().filter(|k| a.get(*k) != b.get(*k)).map(String::as_str).collect();
-    format!("they differ in {}", if keys.is_empty() { "their keys".into() } else { keys.join(", ") })
 }
 
 /// Free bytes of the file system that holds `folder`.

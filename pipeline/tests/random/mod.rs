@@ -40,24 +40,14 @@ impl Random {
         reference::syrk(&mut c, &a, n);
         for (e, v) in c.iter_mut().enumerate() {
             let (i, j) = (e % n, e / n);
-            *v = if i < j {
-                f64::NAN
-            } else {
-                -*v + if i == j { 1.0 } else { 0.0 }
-            };
+            *v = if i < j { f64::NAN } else { -*v + if i == j { 1.0 } else { 0.0 } };
         }
         c
     }
 }
 
 /// `full` with rows and columns from `n` on replaced by those of the identity (or by zeros).
-pub fn padded(
-    full: &[f64],
-    rows: usize,
-    real_rows: usize,
-    real_columns: usize,
-    unit: bool,
-) -> Vec<f64> {
+pub fn padded(full: &[f64], rows: usize, real_rows: usize, real_columns: usize, unit: bool) -> Vec<f64> {
     full.iter()
         .enumerate()
         .map(|(e, v)| {

@@ -14,9 +14,7 @@ use std::f64::consts::{FRAC_1_PI, FRAC_1_SQRT_2, PI};
 use std::sync::OnceLock;
 
 /// The functions by name.
-pub(crate) const NAMES: &[&str] = &[
-    "tanh", "sigmoid", "softplus", "silu", "erf", "gelu", "atan", "sin", "cos",
-];
+pub(crate) const NAMES: &[&str] = &["tanh", "sigmoid", "softplus", "silu", "erf", "gelu", "atan", "sin", "cos"];
 
 /// Terms of the series.
 const TERMS: usize = 128;
@@ -73,10 +71,7 @@ impl Grid {
             let z = node as f64 * h;
             // Half of the weight goes with the polynomials, which keeps them bounded.
             let half = libm::exp(-0.25 * z * z) / (2.0 * PI).sqrt().sqrt();
-            nodes.push(Node {
-                z,
-                weight: h * half * half,
-            });
+            nodes.push(Node { z, weight: h * half * half });
             let (mut before, mut here) = (0.0, half);
             for n in 0..TERMS {
                 polynomials.push(h * half * here);
@@ -96,35 +91,17 @@ struct Elementwise {
 
 pub(crate) fn elementwise(arguments: &Arguments) -> Result<Box<dyn Activation>, String> {
     type Real = fn(f64) -> f64;
-    let function = |value: Real, slope: Real, strip, parity| Function {
-        value,
-        slope,
-        strip,
-        parity,
-    };
+    let function = |value: Real, slope: Real, strip, parity| Function { value, slope, strip, parity };
     use Parity::{Even, Neither, Odd};
     let function = match arguments.word("fn") {
         "tanh" => function(libm::tanh, |x| 1.0 - libm::tanh(x).powi(2), 0.5 * PI, Odd),
         "sigmoid" => function(sigmoid, |x| sigmoid(x) * sigmoid(-x), PI, Neither),
         "softplus" => function(softplus, sigmoid, PI, Neither),
-        "silu" => function(
-            |x| x * sigmoid(x),
-            |x| sigmoid(x) * (1.0 + x * sigmoid(-x)),
-            PI,
-            Neither,
-        ),
-        "erf" => function(
-            libm::erf,
-            |x| 2.0 * FRAC_1_PI.sqrt() * libm::exp(-x * x),
-            1.0,
-            Odd,
-        ),
-        "gelu" => function(
-            |x| x * normal(x),
-            |x| normal(x) + x * libm::exp(-0.5 * x * x) / (2.0 * PI).sqrt(),
-            1.5,
-            Neither,
-        ),
+        "silu" => function(|x| x * sigmoid(x), |x| sigmoid(x) * (1.0 + x * sigmoid(-x)), PI, Neither),
+        "erf" => function(libm::erf, |x| 2.0 * FRAC_1_PI.sqrt() * libm::exp(-x * x), 1.0, Odd),
+        "gelu" => {
+            function(|x| x * normal(x), |x| normal(x) + x * libm::exp(-0.5 * x * x) / (2.0 * PI).sqrt(), 1.5, Neither)
+        }
         "atan" => function(libm::atan, |x| 1.0 / (1.0 + x * x), 1.0, Odd),
         "sin" => function(libm::sin, libm::cos, 3.0, Odd),
         "cos" => function(libm::cos, |x| -libm::sin(x), 3.0, Even),
@@ -223,12 +200,7 @@ impl Activation for Elementwise {
             let kept: f64 = series.iter().map(|a| a * a).sum();
             ((whole - kept) / whole.max(f64::MIN_POSITIVE)).max(0.0)
         };
-        head.copy_from_slice(&[
-            root,
-            inverse,
-            tail(diagonal.f, f),
-            tail(diagonal.slope, slope),
-        ]);
+        head.copy_from_slice(&[root, inverse, tail(diagonal.f, f), tail(diagonal.slope, slope)]);
         diagonal
     }
 
@@ -237,25 +209,13 @@ impl Activation for Elementwise {
         while at < k.len() {
             let len = PIECE.min(k.len() - at);
             let rows = rows.part(at, len);
-            let before: [f64; PIECE] =
-                std::array::from_fn(|i| k.get(at + i).copied().unwrap_or(0.0));
+            let before: [f64; PIECE] = std::array::from_fn(|i| k.get(at + i).copied().unwrap_or(0.0));
             let mut piece = Piece::new(&before[..len], &rows, &column);
             let parity = self.function.parity;
             let (rows, piece) = (rows, &mut piece);
-            level.run(Series {
-                parity,
-                rows,
-                column,
-                piece,
-            });
+            level.run(Series { parity, rows, column, piece });
             self.mend(&rows, &column, piece);
-            equal_rows(
-                &rows,
-                &column,
-                &before[..len],
-                &mut piece.f,
-                &mut piece.slope,
-            );
+            equal_rows(&rows, &column, &before[..len], &mut piece.f, &mut piece.slope);
             k[at..at + len].copy_from_slice(&piece.f[..len]);
             for (t, slope) in t.iter_mut().skip(at).zip(&piece.slope[..len]) {
                 *t *= slope;
@@ -275,12 +235,9 @@ impl Elementwise {
         let root = column.plane(0)[0];
         for i in 0..piece.len {
             let power = piece.power[i].abs();
-            let left_out =
-                |tail: usize| (rows.plane(tail)[i] * column.plane(tail)[0]).sqrt() * power;
+            let left_out = |tail: usize| (rows.plane(tail)[i] * column.plane(tail)[0]).sqrt() * power;
             if left_out(TAIL).max(left_out(TAIL + 1)) > TOLERANCE {
-                let dual = self
-                    .function
-                    .integrate([rows.plane(0)[i], root], piece.c[i]);
+                let dual = self.function.integrate([rows.plane(0)[i], root], piece.c[i]);
                 piece.f[i] = dual.f;
                 piece.slope[i] = dual.slope;
             }
@@ -304,13 +261,7 @@ impl Piece {
         for ((c, k), row) in c.iter_mut().zip(k).zip(rows.plane(1)) {
             *c = (k * (row * inverse)).clamp(-1.0, 1.0);
         }
-        Piece {
-            len: k.len(),
-            c,
-            f: [0.0; PIECE],
-            slope: [0.0; PIECE],
-            power: [1.0; PIECE],
-        }
+        Piece { len: k.len(), c, f: [0.0; PIECE], slope: [0.0; PIECE], power: [1.0; PIECE] }
     }
 }
 
@@ -330,13 +281,7 @@ impl Work for Series<'_> {
             Parity::Odd => (2, 1, 0),
             Parity::Even => (2, 0, 1),
         };
-        let Piece {
-            len,
-            c,
-            f,
-            slope,
-            power,
-        } = self.piece;
+        let Piece { len, c, f, slope, power } = self.piece;
         let len = *len;
         for n in (0..TERMS).step_by(stride) {
             let (n_f, n_slope) = (SERIES + n + first_f, SERIES + TERMS + n + first_slope);

@@ -26,9 +26,6 @@ impl ClosedForm<2> for Sign {
         let inverse = row[1] * column[1];
         // Each layer takes the root of the angle between nearly parallel rows, so it must be good.
         let s = sine_of(k, row[0], column[0], inverse);
-        Dual {
-            f: 2.0 * asin_over_pi::<FMA>(k * inverse, s),
-            slope: 0.0,
-        }
+        Dual { f: 2.0 * asin_over_pi::<FMA>(k * inverse, s), slope: 0.0 }
     }
 }

@@ -5,9 +5,7 @@ use super::*;
 /// The tile of some rows at every level of vector instructions.
 fn tiles(kernel: serde_json::Value) -> Vec<(Level, Vec<f64>)> {
     let (side, d) = (37, 6);
-    let x: Vec<f64> = (0..side * d)
-        .map(|e| libm::sin(0.7 * (e * e) as f64))
-        .collect();
+    let x: Vec<f64> = (0..side * d).map(|e| libm::sin(0.7 * (e * e) as f64)).collect();
     let Ok(spec) = KernelSpec::from_value(&kernel) else {
         return Vec::new();
     };
@@ -15,17 +13,11 @@ fn tiles(kernel: serde_json::Value) -> Vec<(Level, Vec<f64>)> {
         return Vec::new();
     };
     let tile = |level| {
-        let network = Network {
-            level,
-            ..network.clone()
-        };
+        let network = Network { level, ..network.clone() };
         let state = network.rows(&x, side);
         let mut tile = vec![0.0; 2 * side * side];
         let (nngp, ntk) = tile.split_at_mut(side * side);
-        let mut out = KernelOut {
-            nngp: Some(nngp),
-            ntk: Some(ntk),
-        };
+        let mut out = KernelOut { nngp: Some(nngp), ntk: Some(ntk) };
         let mut scratch = Scratch::default();
         network.tile(&x, &state, &x, &state, side, false, &mut out, &mut scratch);
         (level, tile)
@@ -46,10 +38,7 @@ fn levels_agree_and_those_with_fma_in_every_bit() {
             let (_, best) = &tiles[0];
             let largest = best.iter().fold(0.0f64, |m, v| m.max(v.abs()));
             for (a, b) in tile.iter().zip(best) {
-                assert!(
-                    *level == Level::Baseline || a.to_bits() == b.to_bits(),
-                    "{name}"
-                );
+                assert!(*level == Level::Baseline || a.to_bits() == b.to_bits(), "{name}");
                 assert!((a - b).abs() < 1e-7 * largest, "{name}: {a} is not {b}");
             }
         }
