@@ -70,18 +70,6 @@ fn a_store_that_cannot_be_is_exit_4() {
 }
 
 #[test]
-fn a_taken_name_is_exit_2_unless_overwritten() {
-    use megagram_storage::{Key, Store};
-    let folder = Folder::new();
-    folder.job("");
-    let store = Store::open(folder.path("out").to_str().unwrap()).unwrap();
-    store.put(&Key::result("t", "job.json"), b"{\"name\": \"t\", \"tile\": 7}".to_vec().into()).unwrap();
-    store.put(&Key::result("t", "summary.json"), b"{}".to_vec().into()).unwrap();
-    folder.run(&["run", "job.toml"]).refused(2, "the name \"t\" is taken by another job (it differs in data, gp");
-    assert!(store.has(&Key::result("t", "summary.json")).unwrap(), "nothing is lost");
-}
-
-#[test]
 fn a_peer_that_never_comes_is_exit_5_and_named() {
     let folder = Folder::new();
     folder.job("").write("hosts", "127.0.0.1:15871\n127.0.0.1:15872\n");

@@ -8,7 +8,6 @@ mod rm;
 mod run;
 mod status;
 mod stored;
-mod take_name;
 mod verify;
 
 use megagram_pipeline::Stage;
