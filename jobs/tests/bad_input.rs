@@ -61,7 +61,6 @@ fn the_command_line_is_checked() {
 fn a_store_that_cannot_be_is_exit_4() {
     let folder = Folder::new();
     folder.job("").write("file", "in the way");
-    folder.run(&["run", "job.toml", "--store", "file/store"]).refused(4, "store file/store: cannot make the folder");
     folder.run(&["status", "nowhere"]).refused(4, "store nowhere: there is no such folder");
     folder.run(&["verify", "nowhere"]).refused(4, "store nowhere: there is no such folder");
     folder.run(&["status", "ftp://host/x"]).refused(4, "store ftp://host/x");
