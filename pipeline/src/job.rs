@@ -61,25 +61,8 @@ pub struct TestSet {
     pub rows: Pair,
 }
 
-/// The covariance to use.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Covariance {
-    /// The network's NNGP kernel K.
-    Nngp,
-    /// Its neural tangent kernel Θ, taken as a covariance.
-    Ntk,
-}
-
-impl Covariance {
-    /// The column's name in a tile.
-    pub fn name(self) -> &'static str {
-        match self {
-            Covariance::Nngp => "nngp",
-            Covariance::Ntk => "ntk",
-        }
-    }
-}
+/// Which kernel is the covariance: the network's NNGP kernel K, or its neural tangent kernel Θ taken as one.
+pub type Covariance = crate::kernel::OutputKind;
 
 /// The noise on the diagonal.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]

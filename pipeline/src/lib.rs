@@ -5,14 +5,23 @@ extern crate blas_src;
 #[allow(unused_extern_crates, reason = "named only to be linked")]
 extern crate blis_src;
 
+mod dataflow;
 mod error;
+mod gp;
 mod job;
+pub mod kernel;
+pub mod leaf;
+mod pass;
+mod plan;
 mod progress;
 mod run;
+pub mod schedule;
 mod summary;
 
+pub use dataflow::Cluster;
 pub use error::{BadPivot, Error, Result};
 pub use job::{Compute, Covariance, Curve, Data, Gp, Job, Noise, Pair, TestSet};
+pub use plan::Forecast;
 pub use progress::{Progress, Silent};
-pub use run::{Cluster, Stage, run};
+pub use run::{Plan, Stage, StagePlan, check, plan, run};
 pub use summary::{CurvePoint, Pivot, SetScores, StageReport, Summary};

@@ -156,6 +156,22 @@ pub fn encoded_len(rows: usize, cols: usize, columns: &[&str]) -> Result<u64> {
     Ok(encode(&stamp, &columns, Vec::new())?.len() as u64)
 }
 
+/// The size in bytes of one column's pages within a tile file of this shape.
+///
+/// # Errors
+/// As [`encode`].
+pub fn chunk_len(rows: usize, cols: usize) -> Result<u64> {
+    let stamp = Stamp { id: Id::of(&serde_json::Value::Null), i: 0, j: 0, rows, cols };
+    let zeros = vec![0.0; rows * cols];
+    let bytes = encode(&stamp, &[("nngp", Values { data: &zeros, ld: rows })], Vec::new())?;
+    let key = Key::listed("shape");
+    match footer(&key, &Parts::whole(bytes.into())) {
+        Ok(metadata) => column_range(&key, &metadata, "nngp").map(|r| r.end - r.start),
+        Err(FooterError::Bad(e)) => Err(e),
+        Err(FooterError::Needs(_)) => Err(corrupt(&key, "its footer has no end")),
+    }
+}
+
 /// Parts of a file at their offsets: enough of it to read one column.
 #[derive(Debug, Clone)]
 pub struct Parts {

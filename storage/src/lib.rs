@@ -7,6 +7,7 @@
 //!
 //! It knows no kernels and no algebra: that is `megagram-pipeline`.
 
+pub mod bridge;
 pub mod codec;
 pub mod dataset;
 mod error;

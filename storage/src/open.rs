@@ -114,7 +114,7 @@ impl Store {
     pub fn open(location: &str) -> Result<Self> {
         let runtime = tokio::runtime::Builder::new_multi_thread()
             .worker_threads(2)
-            .max_blocking_threads(8)
+            .max_blocking_threads(64)
             .thread_name("megagram-io")
             .enable_all()
             .build()

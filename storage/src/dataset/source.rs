@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 pub struct Source {
     /// Path (already resolved against the job file) or URL. The format follows from the name:
     /// `.npy .npz .parquet .csv .arrow .feather .ipc` or IDX (`…idx1-ubyte`, `.idx`), each also `.gz`
-    /// (but `.npz` and `.parquet`).
+    /// but `.npz`, `.parquet` and the Arrow file format.
     pub location: String,
     /// Which columns of a table, or which array of an `.npz`.
     pub columns: Columns,

@@ -1,0 +1,265 @@
+//! Dual activations: what a nonlinearity does to covariances.
+//!
+//! For φ and a pair of Gaussians (u, v) with variances q, q' and covariance k, an activation maps k to
+//! `F = E[φ(u)φ(v)]` and Θ to `Θ·F'` with the slope `F' = E[φ'(u)φ'(v)] = ∂F/∂k`.
+//! (Lee et al. 2018, eqs 4–10; Lee, Xiao et al. 2019, eqs S13–S17.)
+//!
+//! One file a family and one line a name in [`TABLE`].
+
+mod elementwise;
+mod erf;
+mod exponential;
+mod gabor;
+mod gaussian;
+mod gelu;
+mod polynomial;
+mod rectified_monomial;
+mod rectifier;
+mod sign;
+mod trigonometric;
+
+use super::layer::{Entry, Param};
+use super::level::{Level, Work};
+use std::fmt::Debug;
+
+/// Every activation by its name, its arguments, and what builds it.
+pub(crate) static TABLE: &[Entry] = &[
+    Entry::new("relu", &[], rectifier::relu),
+    Entry::new("leaky_relu", &[Param::number("alpha")], rectifier::leaky_relu),
+    Entry::new("ab_relu", &[Param::number("a"), Param::number("b")], rectifier::ab_relu),
+    Entry::new("abs", &[], rectifier::abs),
+    Entry::new("erf", &[Param::default("a", 1.0), Param::default("b", 1.0), Param::default("c", 0.0)], erf::erf),
+    Entry::new("sigmoid_like", &[], erf::sigmoid_like),
+    Entry::new("gelu", &[], gelu::gelu),
+    Entry::new(
+        "sin",
+        &[Param::default("a", 1.0), Param::default("b", 1.0), Param::default("c", 0.0)],
+        trigonometric::sin,
+    ),
+    Entry::new(
+        "cos",
+        &[Param::default("a", 1.0), Param::default("b", 1.0), Param::default("c", 0.0)],
+        trigonometric::cos,
+    ),
+    Entry::new("rbf", &[Param::default("gamma", 1.0)], exponential::rbf),
+    Entry::new("exp", &[Param::default("a", 1.0), Param::default("b", 1.0)], exponential::exp),
+    Entry::new(
+        "exp_normalized",
+        &[Param::default("gamma", 1.0), Param::default("shift", -1.0)],
+        exponential::exp_normalized,
+    ),
+    Entry::new("gaussian", &[Param::default("a", 1.0), Param::default("b", -1.0)], gaussian::gaussian),
+    Entry::new("gabor", &[], gabor::gabor),
+    Entry::new("sign", &[], sign::sign),
+    Entry::new("monomial", &[Param::count("degree")], polynomial::monomial),
+    Entry::new("rectified_monomial", &[Param::count("degree")], rectified_monomial::rectified_monomial),
+    Entry::new("polynomial", &[Param::numbers("coef")], polynomial::polynomial),
+    Entry::new("hermite", &[Param::count("degree")], polynomial::hermite),
+    Entry::new(
+        "elementwise",
+        &[Param::word("fn", elementwise::NAMES), Param::ignored("deg")],
+        elementwise::elementwise,
+    ),
+];
+
+/// A dual activation.
+pub(crate) trait Activation: Debug + Send + Sync {
+    /// How many numbers it keeps for each row.
+    fn planes(&self) -> usize;
+
+    /// The diagonal: F(q, q) and its slope, for a row of variance `q` ≥ 0. Fills the row's numbers.
+    fn row(&self, q: f64, kept: &mut [f64]) -> Dual;
+
+    /// A strip of one column: `k ← F`, and `t ← t·F'` (`t` is empty without an NTK).
+    fn strip(&self, level: Level, rows: Span<'_>, column: Span<'_>, k: &mut [f64], t: &mut [f64]);
+
+    /// Operations for each entry, both outputs, roughly.
+    fn flops(&self) -> u64;
+}
+
+/// F and its slope.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) struct Dual {
+    pub(crate) f: f64,
+    pub(crate) slope: f64,
+}
+
+/// What an activation keeps for each row of a block.
+#[derive(Debug, Clone)]
+pub(crate) struct Terms {
+    rows: usize,
+    /// The variances that enter.
+    q: Vec<f64>,
+    /// The diagonal, F(q, q) and F'(q, q).
+    f: Vec<f64>,
+    slope: Vec<f64>,
+    /// The activation's numbers, one plane after the other.
+    kept: Vec<f64>,
+}
+
+impl Terms {
+    /// The diagonal map of a block: `k` are variances and `t` the diagonal of Θ, or empty.
+    pub(crate) fn of(activation: &dyn Activation, k: &mut [f64], t: &mut [f64]) -> Terms {
+        let (rows, planes) = (k.len(), activation.planes());
+        let q: Vec<f64> = k.iter().map(|k| k.max(0.0)).collect();
+        let mut kept = vec![0.0; rows * planes];
+        let mut one = vec![0.0; planes];
+        let mut slope = vec![0.0; rows];
+        for i in 0..rows {
+            let dual = activation.row(q[i], &mut one);
+            k[i] = dual.f;
+            slope[i] = dual.slope;
+            for (plane, value) in one.iter().enumerate() {
+                kept[plane * rows + i] = *value;
+            }
+        }
+        for (t, slope) in t.iter_mut().zip(&slope) {
+            *t *= slope;
+        }
+        Terms { rows, q, f: k.to_vec(), slope, kept }
+    }
+
+    /// `len` rows from row `at` on.
+    pub(crate) fn span(&self, at: usize, len: usize) -> Span<'_> {
+        Span { terms: self, at, len }
+    }
+
+    /// Bytes held by the terms of `rows` rows of an activation with this many planes.
+    pub(crate) fn bytes(rows: usize, planes: usize) -> usize {
+        rows * (3 + planes) * size_of::<f64>()
+    }
+}
+
+/// Some rows of a block.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Span<'a> {
+    terms: &'a Terms,
+    at: usize,
+    len: usize,
+}
+
+impl<'a> Span<'a> {
+    /// One of the activation's numbers, for all rows of the span.
+    #[inline(always)]
+    pub(crate) fn plane(&self, plane: usize) -> &'a [f64] {
+        &self.terms.kept[plane * self.terms.rows + self.at..][..self.len]
+    }
+
+    /// `len` rows of the span, from its row `at` on.
+    #[inline(always)]
+    pub(crate) fn part(&self, at: usize, len: usize) -> Span<'a> {
+        Span { terms: self.terms, at: self.at + at, len }
+    }
+
+    /// The variances.
+    #[inline(always)]
+    pub(crate) fn q(&self) -> &'a [f64] {
+        &self.terms.q[self.at..][..self.len]
+    }
+
+    /// The diagonal values and slopes.
+    #[inline(always)]
+    fn diagonal(&self) -> (&'a [f64], &'a [f64]) {
+        (&self.terms.f[self.at..][..self.len], &self.terms.slope[self.at..][..self.len])
+    }
+}
+
+/// Puts the diagonal's values where a covariance equals both variances in every bit: equal rows have
+/// exactly the values of the diagonal. `before` are the covariances that entered.
+#[inline(always)]
+pub(crate) fn equal_rows(rows: &Span<'_>, column: &Span<'_>, before: &[f64], k: &mut [f64], slope: &mut [f64]) {
+    let n = before.len();
+    let (q, qc) = (&rows.q()[..n], column.q()[0]);
+    let (f, s) = rows.diagonal();
+    let (f, s) = (&f[..n], &s[..n]);
+    let (k, slope) = (&mut k[..n], &mut slope[..n]);
+    for i in 0..n {
+        let equal = (before[i] == q[i]) & (q[i] == qc);
+        k[i] = if equal { f[i] } else { k[i] };
+        slope[i] = if equal { s[i] } else { slope[i] };
+    }
+}
+
+/// A closed form in k and at most a few numbers for each row.
+pub(crate) trait ClosedForm<const PLANES: usize>: Debug + Send + Sync {
+    /// Operations for each entry, roughly.
+    const FLOPS: u64;
+
+    /// The diagonal and the numbers of a row of variance `q`.
+    fn row(&self, q: f64) -> ([f64; PLANES], Dual);
+
+    /// An entry with covariance `k`. Must be `#[inline(always)]` and without branches.
+    fn entry<const FMA: bool>(&self, k: f64, row: [f64; PLANES], column: [f64; PLANES]) -> Dual;
+}
+
+/// A closed form as an activation.
+#[derive(Debug)]
+pub(crate) struct Closed<T, const PLANES: usize>(pub(crate) T);
+
+impl<T: ClosedForm<PLANES>, const PLANES: usize> Activation for Closed<T, PLANES> {
+    fn planes(&self) -> usize {
+        PLANES
+    }
+
+    fn row(&self, q: f64, kept: &mut [f64]) -> Dual {
+        let (numbers, dual) = self.0.row(q);
+        kept.copy_from_slice(&numbers);
+        dual
+    }
+
+    fn strip(&self, level: Level, rows: Span<'_>, column: Span<'_>, k: &mut [f64], t: &mut [f64]) {
+        if t.is_empty() {
+            level.run(Strip::<_, PLANES, false> { form: &self.0, rows, column, k, t });
+        } else {
+            level.run(Strip::<_, PLANES, true> { form: &self.0, rows, column, k, t });
+        }
+    }
+
+    fn flops(&self) -> u64 {
+        T::FLOPS
+    }
+}
+
+struct Strip<'a, T, const PLANES: usize, const NTK: bool> {
+    form: &'a T,
+    rows: Span<'a>,
+    column: Span<'a>,
+    k: &'a mut [f64],
+    t: &'a mut [f64],
+}
+
+impl<T: ClosedForm<PLANES>, const PLANES: usize, const NTK: bool> Work for Strip<'_, T, PLANES, NTK> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let n = self.k.len();
+        let planes: [&[f64]; PLANES] = std::array::from_fn(|p| &self.rows.plane(p)[..n]);
+        let column: [f64; PLANES] = std::array::from_fn(|p| self.column.plane(p)[0]);
+        let (q, qc) = (&self.rows.q()[..n], self.column.q()[0]);
+        let (f, slope) = self.rows.diagonal();
+        let (f, slope) = (&f[..n], &slope[..n]);
+        let k = &mut self.k[..n];
+        let t = if NTK { &mut self.t[..n] } else { &mut self.t[..0] };
+        for i in 0..n {
+            let before = k[i];
+            let row: [f64; PLANES] = std::array::from_fn(|p| planes[p][i]);
+            let dual = self.form.entry::<FMA>(before, row, column);
+            // Equal rows have exactly the values of the diagonal.
+            let equal = (before == q[i]) & (q[i] == qc);
+            k[i] = if equal { f[i] } else { dual.f };
+            if NTK {
+                t[i] *= if equal { slope[i] } else { dual.slope };
+            }
+        }
+    }
+}
+
+/// √q and 1/√q, the latter 0 for rows that are zero: their angle with anything is then π/2.
+pub(crate) fn norms(q: f64) -> [f64; 2] {
+    let root = q.sqrt();
+    [root, if is_zero(q) { 0.0 } else { 1.0 / root }]
+}
+
+/// Whether a variance is that of a zero row, or so small that its inverse is of no use.
+pub(crate) fn is_zero(q: f64) -> bool {
+    q < 1e-140
+}

@@ -1,0 +1,46 @@
+//! The same tile at every level of vector instructions.
+
+use super::*;
+
+/// The tile of some rows at every level of vector instructions.
+fn tiles(kernel: serde_json::Value) -> Vec<(Level, Vec<f64>)> {
+    let (side, d) = (37, 6);
+    let x: Vec<f64> = (0..side * d).map(|e| libm::sin(0.7 * (e * e) as f64)).collect();
+    let Ok(spec) = KernelSpec::from_value(&kernel) else {
+        return Vec::new();
+    };
+    let Ok(network) = Network::compile(&spec, d) else {
+        return Vec::new();
+    };
+    let tile = |level| {
+        let network = Network { level, ..network.clone() };
+        let state = network.rows(&x, side);
+        let mut tile = vec![0.0; 2 * side * side];
+        let (nngp, ntk) = tile.split_at_mut(side * side);
+        let mut out = KernelOut { nngp: Some(nngp), ntk: Some(ntk) };
+        let mut scratch = Scratch::default();
+        network.tile(&x, &state, &x, &state, side, false, &mut out, &mut scratch);
+        (level, tile)
+    };
+    Level::all().into_iter().map(tile).collect()
+}
+
+#[test]
+fn levels_agree_and_those_with_fma_in_every_bit() {
+    let names = crate::kernel::layer_types()
+        .iter()
+        .filter(|name| crate::kernel::layer_keys(name).is_some_and(|keys| keys.len() == 1));
+    for name in names {
+        let tiles = tiles(serde_json::json!({ "output": "both",
+            "fc": { "depth": 3, "activation": name, "w_var": 1.4, "b_var": 0.1 } }));
+        assert!(!tiles.is_empty());
+        for (level, tile) in &tiles {
+            let (_, best) = &tiles[0];
+            let largest = best.iter().fold(0.0f64, |m, v| m.max(v.abs()));
+            for (a, b) in tile.iter().zip(best) {
+                assert!(*level == Level::Baseline || a.to_bits() == b.to_bits(), "{name}");
+                assert!((a - b).abs() < 1e-7 * largest, "{name}: {a} is not {b}");
+            }
+        }
+    }
+}

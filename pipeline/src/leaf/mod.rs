@@ -1,0 +1,21 @@
+//! The leaf operations: one BLAS call each, on column-major tiles of `f64`.
+//!
+//! Every call has one shape and one leading dimension (the number of rows of the operand), α and β are
+//! fixed, and nothing is split or merged. So an entry of a result depends only on the numbers that it
+//! mathematically depends on, and not on what else is in the tile: the leading part of a tile that is
+//! padded with zeros and a unit diagonal has the same bits as the leading part of a full one.
+//!
+//! The slow twins are in [`mod@reference`].
+
+mod blas;
+mod gemm;
+mod potrf;
+pub mod reference;
+mod syrk;
+mod trsm;
+
+pub use blas::{Blas, blas, pack_bytes, pack_bytes_at};
+pub use gemm::{gemm_acc, gemm_nn, gemm_nt, rows_gram};
+pub use potrf::{BadPivot, Pivots, potrf};
+pub use syrk::syrk;
+pub use trsm::{trsm, trsm_back};

@@ -1,0 +1,141 @@
+//! Triangular solves from the right.
+//!
+//! BLIS has no trsm kernel of its own for AVX-512 and solves there at half the speed of a product. So
+//! the triangle is halved until it is small, and what is between the small triangles is gemm. The
+//! splits depend on the side alone.
+
+use super::blas::blas;
+use cblas_sys::{
+    CBLAS_TRANSPOSE, CblasColMajor, CblasLower, CblasNoTrans, CblasNonUnit, CblasRight, CblasTrans, cblas_dgemm,
+    cblas_dtrsm,
+};
+
+/// Triangles up to this side are left to the library.
+const SMALL: usize = 64;
+
+/// `C ← C·L⁻ᵀ`: the last step of an off-diagonal tile of the factor.
+///
+/// `c`: rows × side; `l`: side × side, lower triangular (the upper triangle is not read); column-major.
+pub fn trsm(c: &mut [f64], l: &[f64], rows: usize, side: usize) {
+    debug_assert_eq!(c.len(), rows * side);
+    debug_assert_eq!(l.len(), side * side);
+    blas();
+    // SAFETY: the lengths above are what the shapes and leading dimensions read and write.
+    unsafe { halve(c.as_mut_ptr(), rows, l.as_ptr(), side, rows, side) }
+}
+
+/// `C ← C·L⁻¹`: the last step of a tile of the backward sweep.
+///
+/// `c`: rows × side; `l`: side × side, lower triangular (the upper triangle is not read); column-major.
+pub fn trsm_back(c: &mut [f64], l: &[f64], rows: usize, side: usize) {
+    debug_assert_eq!(c.len(), rows * side);
+    debug_assert_eq!(l.len(), side * side);
+    blas();
+    // SAFETY: the lengths above are what the shapes and leading dimensions read and write.
+    unsafe { halve_back(c.as_mut_ptr(), rows, l.as_ptr(), side, rows, side) }
+}
+
+/// `C ← C·L⁻ᵀ` for a part of a tile.
+///
+/// # Safety
+/// `c` is rows × n with leading dimension `ldc`, `l` n × n with `ldl`, and they do not overlap.
+pub(super) unsafe fn halve(c: *mut f64, ldc: usize, l: *const f64, ldl: usize, rows: usize, n: usize) {
+    // SAFETY: the parts lie in the matrices that the caller vouches for.
+    unsafe {
+        if n <= SMALL {
+            return small(c, ldc, l, ldl, rows, n, CblasTrans);
+        }
+        let n1 = split(n);
+        halve(c, ldc, l, ldl, rows, n1);
+        let right = c.add(n1 * ldc);
+        update(right, c, ldc, l.add(n1), ldl, [rows, n - n1, n1], CblasTrans);
+        halve(right, ldc, l.add(n1 + n1 * ldl), ldl, rows, n - n1);
+    }
+}
+
+/// `C ← C·L⁻¹` for a part of a tile.
+///
+/// # Safety
+/// As for [`halve`].
+unsafe fn halve_back(c: *mut f64, ldc: usize, l: *const f64, ldl: usize, rows: usize, n: usize) {
+    // SAFETY: the parts lie in the matrices that the caller vouches for.
+    unsafe {
+        if n <= SMALL {
+            return small(c, ldc, l, ldl, rows, n, CblasNoTrans);
+        }
+        let n1 = split(n);
+        let right = c.add(n1 * ldc);
+        halve_back(right, ldc, l.add(n1 + n1 * ldl), ldl, rows, n - n1);
+        update(c, right, ldc, l.add(n1), ldl, [rows, n1, n - n1], CblasNoTrans);
+        halve_back(c, ldc, l, ldl, rows, n1);
+    }
+}
+
+/// Where a triangle of side `n` > [`SMALL`] is cut.
+fn split(n: usize) -> usize {
+    (n / 2).next_multiple_of(SMALL).min(n - 1)
+}
+
+/// `C ← C − A·op(B)` for parts of one tile: `c` m × n, `a` m × k, both with leading dimension `ldc`.
+///
+/// # Safety
+/// The three parts are as stated and `c` overlaps neither of the others.
+unsafe fn update(
+    c: *mut f64,
+    a: *const f64,
+    ldc: usize,
+    b: *const f64,
+    ldb: usize,
+    [m, n, k]: [usize; 3],
+    transpose: CBLAS_TRANSPOSE,
+) {
+    if m == 0 {
+        return;
+    }
+    // SAFETY: as the caller vouches.
+    unsafe {
+        cblas_dgemm(
+            CblasColMajor,
+            CblasNoTrans,
+            transpose,
+            m as i32,
+            n as i32,
+            k as i32,
+            -1.0,
+            a,
+            ldc as i32,
+            b,
+            ldb as i32,
+            1.0,
+            c,
+            ldc as i32,
+        );
+    }
+}
+
+/// One call of the library.
+///
+/// # Safety
+/// As for [`halve`].
+unsafe fn small(c: *mut f64, ldc: usize, l: *const f64, ldl: usize, rows: usize, n: usize, transpose: CBLAS_TRANSPOSE) {
+    if rows == 0 || n == 0 {
+        return;
+    }
+    // SAFETY: as the caller vouches.
+    unsafe {
+        cblas_dtrsm(
+            CblasColMajor,
+            CblasRight,
+            CblasLower,
+            transpose,
+            CblasNonUnit,
+            rows as i32,
+            n as i32,
+            1.0,
+            l,
+            ldl as i32,
+            c,
+            ldc as i32,
+        );
+    }
+}

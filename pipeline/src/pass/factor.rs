@@ -1,0 +1,290 @@
+//! The factor pass: `L[i,k] = (K[i,k] − Σ_{j<k} L[i,j] L[k,j]ᵀ) L[k,k]⁻ᵀ`, each tile stored once.
+
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use megagram_storage::bridge::{Load, Save};
+use megagram_storage::codec::Stamp;
+use megagram_storage::{Id, Key, Kind, TileGrid, TileId, Traffic};
+
+use super::costs::Costs;
+use super::gram::GramPlace;
+use super::ledger::Ledger;
+use super::source::{Source, pad};
+use super::{Class, Leaf, Origin, Pass, tile_of};
+use crate::error::{BadPivot, Error, Result};
+use crate::job::Covariance;
+use crate::leaf;
+use crate::schedule::blocks::{Begin, Resident, factor_steps, owner, square};
+use crate::schedule::residency::{Blocks, Room};
+use crate::schedule::{Name, Op, Space, Step};
+
+/// A stored factor: its place and shape.
+#[derive(Debug, Clone, PartialEq)]
+pub struct FactorPlace {
+    /// Its id.
+    pub id: Id,
+    /// Its tiles.
+    pub grid: TileGrid,
+}
+
+impl FactorPlace {
+    /// What the file of a tile says it is.
+    pub fn stamp(&self, tile: TileId) -> Stamp {
+        let (rows, cols) = (self.grid.rows(tile.row), self.grid.rows(tile.col));
+        Stamp { id: self.id.clone(), i: tile.row, j: tile.col, rows, cols }
+    }
+
+    /// How a tile is read.
+    pub fn load(&self, tile: TileId) -> Load {
+        let (key, stamp) = (Key::tile(Kind::Factor, &self.id, tile), self.stamp(tile));
+        Load { key, stamp, column: "l", among_others: false, ld: self.grid.tile as usize }
+    }
+
+    /// Fills a tile just read up to side×side.
+    pub fn pad(&self, tile: TileId, values: &mut Vec<f64>) {
+        pad(values, self.grid.tile as usize, self.grid.rows(tile.row), tile.is_diagonal());
+    }
+}
+
+/// Where K comes from.
+pub enum Given {
+    /// A stored Gram and the output to take.
+    Stored(GramPlace, Covariance),
+    /// The rows; K is never stored.
+    Computed(Arc<Source>, Covariance),
+}
+
+/// Makes the missing tiles of a factor.
+pub struct FactorPass {
+    place: FactorPlace,
+    given: Given,
+    noise_var: f64,
+    missing: HashSet<TileId>,
+    processes: usize,
+    sets: Vec<Resident>,
+    classes: Vec<Class>,
+    given_costs: Costs,
+    costs: Costs,
+}
+
+const TILES: usize = 0;
+const ROWS: usize = 1;
+
+/// Slots a process needs for a square of side `p` among `processes`: its share of the targets, and the
+/// streamed tiles of two steps, so that one can be fetched while the other is used.
+fn slots_for(p: u32, blocks: u32, processes: usize) -> usize {
+    let p = p.min(blocks) as usize;
+    let share = if p == blocks as usize { p * (p + 1) / 2 } else { p * p };
+    let streamed = if p == blocks as usize && processes == 1 { 0 } else { 4 * p };
+    // (i + j) mod P shares a block out evenly but for the rounding.
+    share.div_ceil(processes) + p.min(if processes > 1 { p } else { 0 }) + streamed
+}
+
+impl FactorPass {
+    /// A pass over `missing`.
+    ///
+    /// # Errors
+    /// [`Error::Memory`] if not even a 1×1 resident block fits.
+    pub fn new(
+        place: FactorPlace,
+        given: Given,
+        noise_var: f64,
+        missing: HashSet<TileId>,
+        processes: usize,
+        mut ledger: Ledger,
+    ) -> Result<Self> {
+        let side = place.grid.tile as usize;
+        let tile_bytes = 8 * (side * side) as u64;
+        let blocks = place.grid.blocks();
+        let least = slots_for(1, blocks, processes);
+        let mut classes = Vec::new();
+        let mut rows = Class { len: 0, room: Room { slots: 0 } };
+        if let Given::Computed(source, _) = &given {
+            let bytes = 8 * source.rows_len() as u64;
+            ledger.require(
+                "the factor: a resident block of one tile and two blocks of rows",
+                least as u64 * tile_bytes + 2 * bytes,
+            )?;
+            // A tenth of memory for rows: each is needed by a whole row and column of targets.
+            let wanted = (ledger.left() / 10 / bytes.max(1)).clamp(2, u64::from(blocks) + 2);
+            ledger.charge("rows", wanted * bytes);
+            rows = Class { len: source.rows_len(), room: Room { slots: wanted as usize } };
+        }
+        ledger.require("the factor: a resident block of one tile", least as u64 * tile_bytes)?;
+        let slots = ledger.slots(tile_bytes);
+        let p = (1..=blocks.max(1)).rev().find(|p| slots_for(*p, blocks, processes) <= slots).unwrap_or(1);
+        let all = place.grid.lower_len() as usize;
+        classes.push(Class { len: side * side, room: Room { slots: slots.min(all) } });
+        classes.push(rows);
+        let given_columns = match &given {
+            Given::Stored(gram, _) => gram.columns(),
+            Given::Computed(..) => vec![],
+        };
+        Ok(Self {
+            sets: square(blocks, p),
+            given_costs: Costs::new(&given_columns),
+            costs: Costs::new(&["l"]),
+            place,
+            given,
+            noise_var,
+            missing,
+            processes,
+            classes,
+        })
+    }
+
+    fn shape(&self, name: Name) -> (usize, usize) {
+        (self.place.grid.rows(name.row), self.place.grid.rows(name.col))
+    }
+
+    fn add_noise(&self, tile: TileId, values: &mut [f64]) {
+        if tile.is_diagonal() {
+            let side = self.place.grid.tile as usize;
+            for i in 0..self.place.grid.rows(tile.row) {
+                values[i * side + i] += self.noise_var;
+            }
+        }
+    }
+}
+
+impl Blocks for FactorPass {
+    fn class(&self, name: Name) -> usize {
+        if name.space == Space::Factor { TILES } else { ROWS }
+    }
+
+    fn memory_only(&self, _: Name) -> bool {
+        false
+    }
+}
+
+impl Pass for FactorPass {
+    fn stage(&self) -> &'static str {
+        "factor"
+    }
+
+    fn classes(&self) -> Vec<Class> {
+        self.classes.clone()
+    }
+
+    fn steps(&self, process: usize) -> Box<dyn Iterator<Item = Step> + '_> {
+        let begin = match self.given {
+            Given::Stored(..) => Begin::Load,
+            Given::Computed(..) => Begin::Compute,
+        };
+        Box::new(self.sets.iter().zip(0..).flat_map(move |(set, group)| {
+            factor_steps(set, group, begin, |i, k| {
+                owner(i, k, self.processes) == process && self.missing.contains(&TileId::new(i, k))
+            })
+        }))
+    }
+
+    fn origin(&self, name: Name, target: bool) -> Result<Origin> {
+        let tile = tile_of(name);
+        Ok(match (&self.given, name.space) {
+            (Given::Computed(source, _), Space::Rows) => source.origin(name),
+            (Given::Stored(gram, output), Space::Factor) if target => {
+                let among_others = gram.outputs.len() > 1;
+                let side = self.place.grid.tile as usize;
+                Origin::Tile(Load {
+                    key: gram.key(tile),
+                    stamp: gram.stamp(tile),
+                    column: output.name(),
+                    among_others,
+                    ld: side,
+                })
+            }
+            _ => Origin::Tile(self.place.load(tile)),
+        })
+    }
+
+    fn makes(&self, name: Name) -> bool {
+        name.space == Space::Factor && self.missing.contains(&tile_of(name))
+    }
+
+    fn loaded(&self, name: Name, target: bool, values: &mut Vec<f64>) -> Result<()> {
+        if let (Given::Computed(source, _), Space::Rows) = (&self.given, name.space) {
+            source.learn(name, values);
+            return Ok(());
+        }
+        let tile = tile_of(name);
+        self.place.pad(tile, values);
+        if target {
+            self.add_noise(tile, values);
+        }
+        Ok(())
+    }
+
+    fn leaf(&self, leaf: Leaf<'_>) -> Result<()> {
+        let side = self.place.grid.tile as usize;
+        let name = leaf.task.target;
+        let tile = tile_of(name);
+        match (leaf.task.op, leaf.a, leaf.b) {
+            // A(i,k) -= L(i,j) L(k,j)ᵀ
+            (Op::Update, Some(a), Some(_)) if tile.is_diagonal() => leaf::syrk(leaf.target, a, side),
+            (Op::Update, Some(a), Some(b)) => leaf::gemm_nt(leaf.target, a, b, side, side),
+            // L(i,k) = A(i,k) L(k,k)⁻ᵀ
+            (Op::Finish, _, Some(l)) => leaf::trsm(leaf.target, l, side, side),
+            // L(k,k) L(k,k)ᵀ = A(k,k)
+            (Op::Finish, _, None) => {
+                leaf::potrf(leaf.target, side, self.place.grid.rows(tile.row)).map_err(|bad| {
+                    Error::NotPositiveDefinite(Box::new(BadPivot {
+                        row: self.place.grid.start(tile.row) + bad.at as u64,
+                        pivot: format!("{:e}", bad.value),
+                        tile: tile.row,
+                        noise_var: self.noise_var,
+                        near_row: None,
+                        ladder: String::new(),
+                    }))
+                })?;
+            }
+            (Op::Init, Some(a), Some(b)) => {
+                let (Given::Computed(source, output), Some(at), Some(bt)) = (&self.given, leaf.task.a, leaf.task.b)
+                else {
+                    return Err(Error::Defect("a factor tile without rows".into()));
+                };
+                source.tile(&[*output], (at, a), (bt, b), leaf.target)?;
+                self.place.pad(tile, leaf.target);
+                self.add_noise(tile, leaf.target);
+            }
+            _ => return Err(Error::Defect("a factor task without its inputs".into())),
+        }
+        Ok(())
+    }
+
+    fn save(&self, name: Name) -> Option<Save> {
+        let tile = tile_of(name);
+        let side = self.place.grid.tile as usize;
+        let (key, stamp) = (Key::tile(Kind::Factor, &self.place.id, tile), self.place.stamp(tile));
+        Some(Save { key, stamp, columns: vec!["l"], ld: side, stride: side * side })
+    }
+
+    fn read_cost(&self, name: Name, target: bool) -> Result<Traffic> {
+        let (rows, cols) = self.shape(name);
+        match (&self.given, name.space) {
+            (_, Space::Rows) => Ok(Traffic::default()),
+            (Given::Stored(_, output), _) if target => self.given_costs.read(rows, cols, output.name()),
+            _ => self.costs.read(rows, cols, "l"),
+        }
+    }
+
+    fn write_cost(&self, name: Name) -> Result<Traffic> {
+        let (rows, cols) = self.shape(name);
+        self.costs.write(rows, cols)
+    }
+
+    fn flops(&self, name: Name) -> f64 {
+        // The update with all columns before it, then the triangular solve: telescopes to n³/3.
+        let (rows, cols) = self.shape(name);
+        let (rows, cols, before) = (rows as f64, cols as f64, self.place.grid.start(name.col) as f64);
+        if name.row == name.col {
+            rows * rows * before + rows * rows * rows / 3.0
+        } else {
+            2.0 * rows * cols * before + rows * cols * cols
+        }
+    }
+
+    fn counts(&self, _: Name) -> bool {
+        true
+    }
+}

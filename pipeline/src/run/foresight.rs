@@ -1,0 +1,232 @@
+//! `plan`: what a job will read, write and compute. It runs nothing.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use megagram_storage::dataset::{Prepared, open};
+use megagram_storage::{Id, Store, TileGrid};
+use serde::{Deserialize, Serialize};
+use serde_json::json;
+
+use super::budget::{InFlight, ledger};
+use super::check;
+use super::predict::means_only;
+use crate::error::{Error, Result};
+use crate::gp::evidence::sizes;
+use crate::job::{Job, Pair};
+use crate::kernel::Network;
+use crate::leaf;
+use crate::pass::Pass;
+use crate::pass::apply::ApplyPass;
+use crate::pass::border::{Ask, BorderPass, BorderPlace};
+use crate::pass::covariance::CovariancePass;
+use crate::pass::factor::{FactorPass, FactorPlace, Given};
+use crate::pass::gram::{GramPass, GramPlace};
+use crate::pass::solve::{Direction, SolvePass};
+use crate::pass::source::{Rows, Source};
+use crate::plan::{Forecast, foresee};
+
+/// What a job will do from an empty store.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Plan {
+    /// Training rows.
+    pub n: u64,
+    /// Values in a row.
+    pub width: usize,
+    /// Tile side.
+    pub tile: u32,
+    /// Tiles of the lower triangle.
+    pub tiles: u64,
+    /// Name, version and kernel of the BLAS.
+    pub blas: String,
+    /// Measured rate of one worker's tile gemm, GF/s.
+    pub gemm_gflops: f64,
+    /// Peak memory of a process's buffers in bytes: the job's budget.
+    pub memory: u64,
+    /// Stages in order: `gram`, `factor`, `border`.
+    pub stages: BTreeMap<String, StagePlan>,
+}
+
+/// What a stage will do.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+pub struct StagePlan {
+    /// Counted work.
+    #[serde(flatten)]
+    pub forecast: Forecast,
+    /// Bytes of slots, buffers and bodies that the stage may hold at once, in each process.
+    pub memory_bytes: u64,
+    /// Seconds at the gemm rate measured now, all workers busy: a lower bound.
+    pub seconds: f64,
+}
+
+struct Planner<'a> {
+    job: &'a Job,
+    processes: usize,
+    local: bool,
+    network: Network,
+    stages: BTreeMap<String, StagePlan>,
+    rate: f64,
+}
+
+/// Plans a job from an empty store for `processes` processes.
+///
+/// # Errors
+/// As [`super::run`], for what can be told without running: sources, kernel, memory.
+pub fn plan(job: &Job, processes: usize) -> Result<Plan> {
+    let kernel = check(job)?;
+    // Opened as a run would open it, so that a store that cannot be used is told now.
+    let store = Store::open(&job.store)?;
+    let (rows, width) = shape(&job.data.train)?;
+    let n = match job.data.limit {
+        Some(limit) if limit > rows => {
+            return Err(Error::Usage(format!("data.limit = {limit}, but the training file has {rows} rows")));
+        }
+        Some(limit) => limit,
+        None => rows,
+    };
+    let network = Network::compile(&kernel, width).map_err(|e| Error::Usage(e.to_string()))?;
+    let tile = job.compute.tile;
+    let rate = gemm_gflops(tile as usize);
+    let local = store.folder().is_some();
+    let mut planner = Planner { job, processes, local, network, stages: BTreeMap::new(), rate };
+    planner.all(n, width)?;
+    Ok(Plan {
+        n,
+        width,
+        tile,
+        tiles: TileGrid::new(n, tile).lower_len(),
+        blas: leaf::blas().to_string(),
+        gemm_gflops: rate,
+        memory: job.compute.memory,
+        stages: planner.stages,
+    })
+}
+
+/// Rows and columns of a source, without keeping any.
+fn shape(pair: &Pair) -> Result<(u64, usize)> {
+    let mut source = open(&pair.x)?;
+    let width = source.width();
+    if let Some(rows) = source.len_hint() {
+        return Ok((rows, width));
+    }
+    let (mut rows, mut block) = (0, Vec::new());
+    loop {
+        block.clear();
+        match source.next_block(4096, &mut block)? {
+            0 => return Ok((rows, width)),
+            more => rows += more as u64,
+        }
+    }
+}
+
+/// Rows that nobody has read: a plan needs only their number.
+fn unread(n: u64, width: usize, tile: u32) -> Arc<Rows> {
+    let id = Id::of(&json!(null));
+    let data = Prepared { id, n, width, tile, row_digests: Vec::new(), classes: None, moments: None, column: "x" };
+    Arc::new(Rows::new(Arc::new(data), tile))
+}
+
+impl Planner<'_> {
+    fn all(&mut self, n: u64, width: usize) -> Result<()> {
+        let (job, tile, processes) = (self.job, self.job.compute.tile, self.processes);
+        let grid = TileGrid::new(n, tile);
+        let train = unread(n, width, tile);
+        let source = self.source(&train, &train);
+        let id = Id::of(&json!(null));
+        let outputs = self.network.outputs().to_vec();
+        let output = job.gp.kernel.or(outputs.first().copied());
+        let output = output.ok_or_else(|| Error::Defect("a network without outputs".into()))?;
+        let gram = GramPlace { id: id.clone(), grid, outputs };
+        let everything = || grid.lower().collect();
+        if job.compute.keep_gram {
+            let (book, in_flight) = self.ledger(gram.outputs.len(), true, n);
+            let split = (job.compute.workers, in_flight.saves);
+            let pass = GramPass::new(gram.clone(), Arc::clone(&source), everything(), processes, split, book)?;
+            self.add("gram", &pass)?;
+        }
+        let place = FactorPlace { id: id.clone(), grid };
+        let given = if job.compute.keep_gram {
+            Given::Stored(gram, output)
+        } else {
+            Given::Computed(Arc::clone(&source), output)
+        };
+        let (book, _) = self.ledger(1, !job.compute.keep_gram, n);
+        self.add("factor", &FactorPass::new(place.clone(), given, 0.0, everything(), processes, book)?)?;
+        let count = job.data.classes.unwrap_or(1) as usize;
+        let zeros = vec![vec![0.0; n as usize]; count];
+        for direction in [Direction::Forward, Direction::Backward] {
+            let (book, _) = self.ledger(1, false, 0);
+            self.add("factor", &SolvePass::new(place.clone(), direction, zeros.clone(), job.compute.workers, book)?)?;
+        }
+        let mut cuts = sizes(&job.gp.curve, n)?;
+        if cuts.last() != Some(&n) {
+            cuts.push(n);
+        }
+        for set in &job.data.test {
+            let (m, _) = shape(&set.rows)?;
+            let test = unread(m, width, tile);
+            let source = self.source(&train, &test);
+            let place_v = BorderPlace { id: id.clone(), test: TileGrid::new(m, tile), train: grid };
+            let strips: Vec<u32> = (0..place_v.test.blocks()).collect();
+            let crew = (processes, job.compute.workers);
+            let (book, _) = self.ledger(1, true, n + m);
+            if means_only(&job.gp) {
+                let grids = (place_v.test, grid);
+                let pass = ApplyPass::new(id.clone(), grids, source, output, zeros.clone(), &strips, crew, book)?;
+                self.add("border", &pass)?;
+                continue;
+            }
+            let ask = Ask { output, cuts: cuts.clone(), store_v: job.gp.covariance };
+            let of = place.clone();
+            let pass =
+                BorderPass::new(place_v.clone(), of, Arc::clone(&source), ask, zeros.clone(), &strips, crew, book)?;
+            self.add("border", &pass)?;
+            if job.gp.covariance {
+                let (book, _) = self.ledger(1, true, m);
+                self.add("border", &CovariancePass::new(place_v, source, output, book)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn source(&self, train: &Arc<Rows>, test: &Arc<Rows>) -> Arc<Source> {
+        let (train, test) = (Arc::clone(train), Arc::clone(test));
+        Arc::new(Source { network: self.network.clone(), train, test, side: self.job.compute.tile as usize })
+    }
+
+    fn ledger(&self, columns: usize, kernel: bool, rows: u64) -> (crate::pass::ledger::Ledger, InFlight) {
+        let compute = &self.job.compute;
+        let tile = u64::from(compute.tile);
+        let in_flight = InFlight::of(compute.memory, 8 * tile * tile * columns as u64 + 65_536, self.local);
+        let network = kernel.then_some(&self.network);
+        (ledger(compute.memory, compute.workers, compute.tile, in_flight, network, rows), in_flight)
+    }
+
+    fn add(&mut self, name: &str, pass: &dyn Pass) -> Result<()> {
+        let forecast = foresee(pass, self.processes)?;
+        let slots: u64 = pass.classes().iter().map(|c| 8 * (c.len * c.room.slots) as u64).sum();
+        let stage = self.stages.entry(name.to_owned()).or_default();
+        stage.forecast = stage.forecast.plus(forecast);
+        stage.memory_bytes = stage.memory_bytes.max(slots);
+        let workers = (self.processes * self.job.compute.workers) as f64;
+        stage.seconds = stage.forecast.flops / 1e9 / (self.rate * workers);
+        Ok(())
+    }
+}
+
+/// The rate of one tile gemm on this machine, GF/s: the best of a few short runs.
+fn gemm_gflops(side: usize) -> f64 {
+    let side = side.min(1024);
+    let (a, b) = (vec![0.5; side * side], vec![0.25; side * side]);
+    let mut c = vec![0.0; side * side];
+    let flops = 2.0 * (side as f64).powi(3);
+    let repeats = (1e8 / flops).ceil().max(1.0) as usize;
+    let once = |c: &mut Vec<f64>| {
+        let since = std::time::Instant::now();
+        for _ in 0..repeats {
+            leaf::gemm_nt(c, &a, &b, side, side);
+        }
+        flops * repeats as f64 / 1e9 / since.elapsed().as_secs_f64()
+    };
+    (0..4).map(|_| once(&mut c)).fold(0.0, f64::max)
+}

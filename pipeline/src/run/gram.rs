@@ -1,0 +1,122 @@
+//! The gram stage: the kernel matrix, tile by tile, whatever of it is missing.
+
+use std::sync::Arc;
+
+use megagram_storage::bridge::Load;
+use megagram_storage::{Id, Kind, Manifest, TileGrid};
+use serde_json::json;
+
+use super::data::DataSets;
+use super::stage::Counting;
+use super::{Run, Stage};
+use crate::error::{Error, Result};
+use crate::job::Covariance;
+use crate::pass::gram::{GramPass, GramPlace};
+use crate::pass::source::{Rows, Source};
+use crate::plan::foresee;
+
+/// The matrix that the factor is of.
+pub(super) struct Gram {
+    pub(super) place: GramPlace,
+    /// The output taken as the covariance.
+    pub(super) output: Covariance,
+    /// Whether its tiles are in the store.
+    pub(super) stored: bool,
+    /// trace(K)/N of the covariance, without noise.
+    pub(super) mean_diagonal: f64,
+}
+
+impl Run<'_> {
+    /// The source of kernel tiles among the training rows.
+    pub(super) fn training_source(&self, data: &DataSets) -> Arc<Source> {
+        let train = Arc::new(Rows::new(Arc::clone(&data.train), self.job.compute.tile));
+        let test = Arc::clone(&train);
+        Arc::new(Source { network: data.network.clone(), train, test, side: self.job.compute.tile as usize })
+    }
+
+    pub(super) fn gram(&mut self, data: &DataSets, upto: Stage) -> Result<Gram> {
+        let spec = gram_spec(&self.kernel.canonical(), data.train.content());
+        let outputs = data.network.outputs().to_vec();
+        let grid = TileGrid::new(data.train.n, self.job.compute.tile);
+        let output = self.job.gp.kernel.or(outputs.first().copied());
+        let output = output.ok_or_else(|| Error::Defect("a network without outputs".into()))?;
+        let mean_diagonal = self.mean_diagonal(data, output)?;
+        let stored = self.job.compute.keep_gram || upto == Stage::Gram;
+        let mut gram = Gram { place: GramPlace { id: Id::of(&spec), grid, outputs }, output, stored, mean_diagonal };
+        self.summary.ids.insert("gram".into(), gram.place.id.to_string());
+        if stored {
+            let facts = json!({
+                "n": grid.n, "tile": grid.tile, "dtype": "f64", "outputs": gram.place.columns(),
+                "data": data.train.id, "blas": self.blas,
+            });
+            self.publish(Manifest::new(Kind::Gram, spec, facts))?;
+            self.fill_gram(data, &mut gram)?;
+        }
+        Ok(gram)
+    }
+
+    fn fill_gram(&mut self, data: &DataSets, gram: &mut Gram) -> Result<()> {
+        let mut counting = Counting::begin("gram", &self.store);
+        let place = gram.place.clone();
+        let (ledger, bridge, in_flight) = self.budget(place.outputs.len(), Some(&data.network), data.train.n)?;
+        let among_others = place.outputs.len() > 1;
+        let ld = place.grid.tile as usize;
+        let load = |tile, column| Load { key: place.key(tile), stamp: place.stamp(tile), column, among_others, ld };
+        let found = self.stored((Kind::Gram, &place.id, place.grid), &place.columns(), &bridge, load);
+        let outcome = found.and_then(|found| {
+            counting.reuse(found.present);
+            counting.expect(crate::plan::Forecast { traffic: found.cost, ..Default::default() });
+            if found.missing.is_empty() {
+                return Ok(());
+            }
+            let tiles = found.missing.len() as u64;
+            let split = (self.crew.workers, in_flight.saves);
+            let source = self.training_source(data);
+            let pass = GramPass::new(place.clone(), source, found.missing, self.crew.processes, split, ledger)?;
+            counting.expect(foresee(&pass, self.crew.processes)?);
+            self.progress.begin("gram", "tiles", tiles);
+            let done = self.crew.sweep(Arc::new(pass), &bridge, &self.progress);
+            self.progress.end();
+            counting.did(done?);
+            Ok(())
+        });
+        self.report(counting)?;
+        outcome
+    }
+
+    /// trace(K)/N, from the diagonal map of the rows.
+    fn mean_diagonal(&self, data: &DataSets, output: Covariance) -> Result<f64> {
+        let store = &self.store;
+        self.crew.lead(|| {
+            let (mut sum, mut values) = (0.0, Vec::new());
+            for block in 0..data.train.blocks() {
+                let rows = data.train.grid().rows(block);
+                data.train.load_block(store, block, rows, &mut values)?;
+                let state = data.network.rows(&values, rows);
+                sum += state.diagonal(output).iter().sum::<f64>();
+            }
+            Ok(sum / data.train.n as f64)
+        })
+    }
+
+    /// Publishes a manifest and checks that what is stored was made with the same BLAS kernel.
+    pub(super) fn publish(&self, manifest: Manifest) -> Result<Manifest> {
+        let store = &self.store;
+        let found = self.crew.lead(|| Ok(manifest.publish(store)?))?;
+        let theirs: String = found.fact("blas")?;
+        if theirs != self.blas && !self.job.compute.allow_mixed_bits {
+            return Err(Error::MixedBits(format!(
+                "{}: was made with BLAS {theirs}, this process has {}; tiles would differ in their last bits: \
+                 use a machine of the same kind, remove it (megagram rm), or set compute.allow_mixed_bits = true",
+                found.key(),
+                self.blas
+            )));
+        }
+        Ok(found)
+    }
+}
+
+/// The canonical question that a gram answers.
+pub(super) fn gram_spec(kernel: &serde_json::Value, data: serde_json::Value) -> serde_json::Value {
+    json!({ "what": "gram", "kernel": kernel, "data": data, "dtype": "f64" })
+}

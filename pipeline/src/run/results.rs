@@ -1,0 +1,78 @@
+//! What a run leaves for its reader: `results/<job>/`.
+
+use megagram_storage::Key;
+use megagram_storage::table::{Column, Table};
+
+use super::data::DataSets;
+use super::{Run, Stage};
+use crate::error::{Error, Result};
+use crate::gp::scores::Posterior;
+
+/// The predictions of a test set as a table: `row`, `mean_0…`, `variance`.
+pub(super) fn predictions(posterior: &Posterior) -> Table {
+    let rows = posterior.mean.first().map_or(0, Vec::len);
+    let mut table = Table::default();
+    table.columns.push(("row".into(), Column::I64((0..rows as i64).collect())));
+    for (c, mean) in posterior.mean.iter().enumerate() {
+        table.columns.push((format!("mean_{c}"), Column::F64(mean.clone())));
+    }
+    if !posterior.variance.is_empty() {
+        table.columns.push(("variance".into(), Column::F64(posterior.variance.clone())));
+    }
+    table
+}
+
+impl Run<'_> {
+    /// Refuses to begin what a local disk cannot hold.
+    pub(super) fn enough_disk(&self, data: &DataSets, upto: Stage) -> Result<()> {
+        let store = &self.store;
+        self.crew.lead(|| {
+            let Some(folder) = store.folder() else { return Ok(()) };
+            let Some(free) = free_bytes(folder) else { return Ok(()) };
+            let tiles = data.train.grid().tile as u64;
+            let n = data.train.n.div_ceil(tiles) * tiles;
+            let triangle = 4 * n * (n + tiles);
+            let outputs = if self.job.compute.keep_gram || upto == Stage::Gram { data.network.outputs().len() } else { 0 };
+            let factor = u64::from(upto >= Stage::Factor);
+            let border: u64 = match (upto >= Stage::Predict, self.job.gp.covariance) {
+                (true, true) => data.tests.iter().map(|t| 8 * t.x.n * (n + 2 * t.x.n)).sum(),
+                _ => 0,
+            };
+            let wanted = triangle * (outputs as u64 + factor) + border;
+            // What is there already needs no room; a rerun of a finished job must not be refused.
+            let there: u64 = store.list("")?.iter().map(|(_, size)| size).sum();
+            if wanted.saturating_sub(there) > free {
+                return Err(Error::Usage(format!(
+                    "the store {} has {} MiB free, the plan writes {} MiB: make room (megagram rm), or use another store",
+                    store.url(),
+                    free >> 20,
+                    wanted >> 20
+                )));
+            }
+            Ok(())
+        })
+    }
+
+    /// Writes `summary.json`.
+    pub(super) fn write_summary(&mut self) -> Result<()> {
+        let key = Key::result(&self.job.name, "summary.json");
+        self.summary.files.push(key.to_string());
+        let (store, summary) = (&self.store, &self.summary);
+        self.crew.lead(|| {
+            let text = serde_json::to_vec_pretty(summary).map_err(|e| Error::Defect(e.to_string()))?;
+            Ok(store.put(&key, text.into())?)
+        })
+    }
+}
+
+/// Free bytes of the file system that holds `folder`.
+fn free_bytes(folder: &std::path::Path) -> Option<u64> {
+    use std::os::unix::ffi::OsStrExt;
+    let path = std::ffi::CString::new(folder.as_os_str().as_bytes()).ok()?;
+    let mut stat = std::mem::MaybeUninit::<libc::statvfs>::uninit();
+    // SAFETY: `path` is a C string and `stat` is written whole when the call succeeds.
+    let ok = unsafe { libc::statvfs(path.as_ptr(), stat.as_mut_ptr()) } == 0;
+    // SAFETY: as above.
+    let stat = ok.then(|| unsafe { stat.assume_init() })?;
+    Some(stat.f_bavail as u64 * stat.f_frsize as u64)
+}

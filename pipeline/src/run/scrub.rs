@@ -1,0 +1,90 @@
+//! What a run reuses, it verifies first: every stored tile is read and its digest checked.
+
+use std::collections::{BTreeSet, HashSet};
+use std::sync::mpsc::channel;
+
+use megagram_storage::bridge::{Bridge, Load};
+use megagram_storage::{Error as StorageError, Id, Kind, TileGrid, TileId, Traffic};
+
+use super::Run;
+use crate::error::{Error, Result};
+use crate::pass::costs::Costs;
+
+/// Tiles of a matrix that are in the store.
+pub(super) struct Stored {
+    /// Those that are not.
+    pub(super) missing: HashSet<TileId>,
+    /// How many are.
+    pub(super) present: u64,
+    /// What verifying them costs.
+    pub(super) cost: Traffic,
+}
+
+impl Run<'_> {
+    /// Lists the tiles of a matrix (process 0 does) and verifies those that are there (each process its
+    /// share). A damaged tile is an error that names it.
+    pub(super) fn stored(
+        &self,
+        (kind, id, grid): (Kind, &Id, TileGrid),
+        columns: &[&'static str],
+        bridge: &Bridge,
+        load: impl Fn(TileId, &'static str) -> Load,
+    ) -> Result<Stored> {
+        let wanted: BTreeSet<TileId> = grid.lower().collect();
+        let store = &self.store;
+        let present: Vec<TileId> = self.crew.lead(|| {
+            let listing = store.list(&format!("{kind}/{id}/tiles"))?;
+            Ok(listing.iter().filter_map(|(key, _)| key.tile_id()).filter(|t| wanted.contains(t)).collect())
+        })?;
+        let costs: Vec<Costs> = columns.iter().map(|_| Costs::new(columns)).collect();
+        let mut cost = Traffic::default();
+        let mut loads = Vec::new();
+        for (at, tile) in present.iter().enumerate() {
+            for (column, costs) in columns.iter().zip(&costs) {
+                cost = cost.plus(costs.read(grid.rows(tile.row), grid.rows(tile.col), column)?);
+                if at % self.crew.processes == self.crew.process {
+                    loads.push(load(*tile, column));
+                }
+            }
+        }
+        if !loads.is_empty() {
+            self.progress.begin("verify", "tiles", loads.len() as u64);
+        }
+        let damage = verify(bridge, loads, self.in_flight(columns.len()).loads, || self.progress.advance(1));
+        if !present.is_empty() {
+            self.progress.end();
+        }
+        // All processes tell, so that all meet the same damage.
+        let told: Vec<Option<StorageError>> = self.crew.gather(&damage.err())?;
+        if let Some(error) = told.into_iter().flatten().next() {
+            return Err(Error::Storage(error));
+        }
+        let missing = wanted.into_iter().filter(|t| !present.contains(t)).collect();
+        Ok(Stored { missing, present: present.len() as u64, cost })
+    }
+}
+
+/// Reads `loads`, `at_once` at a time; the first damage ends it.
+pub(super) fn verify(bridge: &Bridge, loads: Vec<Load>, at_once: usize, each: impl Fn()) -> Result<(), StorageError> {
+    let (send, receive) = channel();
+    let mut buffers: Vec<Vec<f64>> = vec![Vec::new(); at_once.max(1)];
+    let mut loads = loads.into_iter();
+    let mut under_way = 0;
+    loop {
+        while let Some(buffer) = buffers.pop() {
+            let Some(load) = loads.next() else { break };
+            let send = send.clone();
+            // A receiver that left after an error needs no more.
+            bridge.load(load, buffer, move |buffer, result| drop(send.send((buffer, result))));
+            under_way += 1;
+        }
+        if under_way == 0 {
+            return Ok(());
+        }
+        let Ok((buffer, result)) = receive.recv() else { return Ok(()) };
+        under_way -= 1;
+        result?;
+        each();
+        buffers.push(buffer);
+    }
+}

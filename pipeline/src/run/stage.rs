@@ -1,0 +1,107 @@
+//! What a stage did, counted and summed over processes.
+
+use std::time::Instant;
+
+use megagram_storage::{Store, Traffic};
+use serde::{Deserialize, Serialize};
+
+use super::Run;
+use crate::dataflow::Done;
+use crate::error::Result;
+use crate::plan::Forecast;
+use crate::summary::StageReport;
+
+/// A stage under way in this process.
+pub(super) struct Counting {
+    name: &'static str,
+    since: Instant,
+    traffic: Traffic,
+    done: Done,
+    reused: u64,
+    forecast: Forecast,
+}
+
+/// What one process has to tell of a stage.
+#[derive(Clone, Serialize, Deserialize)]
+struct Share {
+    traffic: Traffic,
+    done: Done,
+    peak_rss_bytes: u64,
+}
+
+impl Counting {
+    /// Begins to count.
+    pub(super) fn begin(name: &'static str, store: &Store) -> Self {
+        Counting {
+            name,
+            since: Instant::now(),
+            traffic: store.traffic(),
+            done: Done::default(),
+            reused: 0,
+            forecast: Forecast::default(),
+        }
+    }
+
+    /// Tiles that were there already.
+    pub(super) fn reuse(&mut self, tiles: u64) {
+        self.reused += tiles;
+    }
+
+    /// What is about to be done, as foreseen.
+    pub(super) fn expect(&mut self, forecast: Forecast) {
+        self.forecast = self.forecast.plus(forecast);
+    }
+
+    /// What has been done.
+    pub(super) fn did(&mut self, done: Done) {
+        self.done.tiles += done.tiles;
+        self.done.flops += done.flops;
+    }
+
+    /// A pass that broke off: what it cost is what was expected of it.
+    pub(super) fn broke_off(&mut self, before: Forecast, traffic: Traffic) {
+        self.forecast = before.plus(Forecast { traffic, ..Forecast::default() });
+    }
+
+    /// What was expected so far.
+    pub(super) fn expected(&self) -> Forecast {
+        self.forecast
+    }
+}
+
+impl Run<'_> {
+    /// Ends a stage: its report joins the summary, beside what earlier rounds of it did.
+    pub(super) fn report(&mut self, counting: Counting) -> Result<()> {
+        let traffic = self.store.traffic().since(counting.traffic);
+        let share = Share { traffic, done: counting.done, peak_rss_bytes: peak_rss_bytes() };
+        let shares = self.crew.gather(&share)?;
+        let seconds = counting.since.elapsed().as_secs_f64();
+        let report = self.summary.stages.entry(counting.name.to_owned()).or_default();
+        for share in &shares {
+            report.traffic = report.traffic.plus(share.traffic);
+            report.flops += share.done.flops;
+            report.tiles_done += share.done.tiles;
+            report.peak_rss_bytes = report.peak_rss_bytes.max(share.peak_rss_bytes);
+        }
+        report.seconds += seconds;
+        report.gflops = report.flops / 1e9 / report.seconds.max(1e-9);
+        report.tiles_reused = report.tiles_reused.max(counting.reused);
+        add(report, counting.forecast.traffic);
+        Ok(())
+    }
+}
+
+fn add(report: &mut StageReport, predicted: Traffic) {
+    report.predicted_bytes_read += predicted.bytes_read;
+    report.predicted_bytes_written += predicted.bytes_written;
+    report.predicted_gets += predicted.gets;
+    report.predicted_puts += predicted.puts;
+}
+
+/// The peak resident memory of this process in bytes (VmHWM), 0 where the system does not tell.
+pub(super) fn peak_rss_bytes() -> u64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|l| l.strip_prefix("VmHWM:"));
+    let kib = line.and_then(|l| l.split_whitespace().next()).and_then(|v| v.parse::<u64>().ok());
+    kib.unwrap_or(0) * 1024
+}

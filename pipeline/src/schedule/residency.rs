@@ -1,0 +1,233 @@
+//! What is in memory when: Belady's rule over a known future.
+//!
+//! [`Replay`] walks a process's steps twice: once to learn when each block is needed next, once to
+//! decide. When room is short the block needed furthest in the future goes. The same walk predicts a
+//! pass and steers it, so measured loads equal predicted loads.
+
+use std::collections::{BTreeSet, HashMap};
+
+use super::{Name, Op, Step};
+
+const NEVER: u32 = u32::MAX;
+
+/// A size class of blocks, and how many of them fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Room {
+    /// Blocks of this class that memory holds.
+    pub slots: usize,
+}
+
+/// What the replay must know of a block.
+pub trait Blocks {
+    /// Its size class, an index into the rooms.
+    fn class(&self, name: Name) -> usize;
+    /// Whether it can be had from memory only, and so stays until its last use.
+    fn memory_only(&self, name: Name) -> bool;
+}
+
+/// One move of memory before a step runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Acquire {
+    /// The block taken in.
+    pub name: Name,
+    /// Whether it is read from the store (a target that starts empty is not).
+    pub load: bool,
+    /// Whether it is a target.
+    pub target: bool,
+    /// The block that makes room; `None` takes a free slot.
+    pub evict: Option<Name>,
+}
+
+/// A step with the moves that come before it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// Moves in order.
+    pub acquire: Vec<Acquire>,
+    /// The step.
+    pub step: Step,
+}
+
+/// A pass that does not fit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TooSmall {
+    /// The class that ran out of slots.
+    pub class: usize,
+}
+
+struct Resident {
+    next: u32,
+    evictable: bool,
+}
+
+/// The steps of a process with their moves of memory.
+pub struct Replay<'a> {
+    blocks: &'a dyn Blocks,
+    steps: Box<dyn Iterator<Item = Step> + 'a>,
+    future: std::vec::IntoIter<u32>,
+    resident: HashMap<Name, Resident>,
+    by_next: Vec<BTreeSet<(u32, Name)>>,
+    used: Vec<usize>,
+    rooms: Vec<Room>,
+}
+
+impl<'a> Replay<'a> {
+    /// A replay of `steps` (called twice, with the same result) in `rooms`.
+    pub fn new<I: Iterator<Item = Step> + 'a>(blocks: &'a dyn Blocks, rooms: &[Room], steps: impl Fn() -> I) -> Self {
+        Self {
+            blocks,
+            future: future(steps()).into_iter(),
+            steps: Box::new(steps()),
+            resident: HashMap::new(),
+            by_next: vec![BTreeSet::new(); rooms.len()],
+            used: vec![0; rooms.len()],
+            rooms: rooms.to_vec(),
+        }
+    }
+
+    fn make_room(&mut self, class: usize) -> Result<Option<Name>, TooSmall> {
+        if self.used[class] < self.rooms[class].slots {
+            self.used[class] += 1;
+            return Ok(None);
+        }
+        let Some((_, victim)) = self.by_next[class].pop_last() else { return Err(TooSmall { class }) };
+        self.resident.remove(&victim);
+        Ok(Some(victim))
+    }
+
+    /// Puts a block's next use on record and lets it go when the rules allow.
+    fn release(&mut self, name: Name, next: u32) {
+        let evictable = next == NEVER || !self.blocks.memory_only(name);
+        if let Some(entry) = self.resident.get_mut(&name) {
+            *entry = Resident { next, evictable };
+            if evictable {
+                self.by_next[self.blocks.class(name)].insert((next, name));
+            }
+        }
+    }
+
+    fn plan(&mut self, step: Step) -> Result<Planned, TooSmall> {
+        let mut acquire = Vec::new();
+        for name in &step.needs {
+            if let Some(entry) = self.resident.get_mut(name)
+                && std::mem::replace(&mut entry.evictable, false)
+            {
+                self.by_next[self.blocks.class(*name)].remove(&(entry.next, *name));
+            }
+        }
+        let creates = step.creates.iter().map(|c| (c.name, c.load, true));
+        let needs = step.needs.iter().map(|n| (*n, true, false));
+        for (name, load, target) in creates.chain(needs) {
+            if !self.resident.contains_key(&name) {
+                let evict = self.make_room(self.blocks.class(name))?;
+                acquire.push(Acquire { name, load, target, evict });
+                self.resident.insert(name, Resident { next: NEVER, evictable: false });
+            }
+        }
+        for name in &step.needs {
+            let next = self.future.next().unwrap_or(NEVER);
+            self.release(*name, next);
+        }
+        for task in step.tasks.iter().filter(|t| t.op == Op::Finish) {
+            let next = self.future.next().unwrap_or(NEVER);
+            self.release(task.target, next);
+        }
+        Ok(Planned { acquire, step })
+    }
+}
+
+/// For each need and each finish, in order: the step that needs the block next.
+fn future(steps: impl Iterator<Item = Step>) -> Vec<u32> {
+    let mut future: Vec<u32> = Vec::new();
+    let mut last: HashMap<Name, usize> = HashMap::new();
+    for (index, step) in steps.enumerate() {
+        for name in &step.needs {
+            if let Some(at) = last.insert(*name, future.len()) {
+                future[at] = index as u32;
+            }
+            future.push(NEVER);
+        }
+        for task in step.tasks.iter().filter(|t| t.op == Op::Finish) {
+            last.insert(task.target, future.len());
+            future.push(NEVER);
+        }
+    }
+    future
+}
+
+impl Iterator for Replay<'_> {
+    type Item = Result<Planned, TooSmall>;
+
+    fn next(&mut self) -> Option<Self::Item> {
+        let step = self.steps.next()?;
+        Some(self.plan(step))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::Space;
+    use super::*;
+
+    struct Plain;
+    impl Blocks for Plain {
+        fn class(&self, _: Name) -> usize {
+            0
+        }
+        fn memory_only(&self, _: Name) -> bool {
+            false
+        }
+    }
+
+    fn read(col: u32) -> Step {
+        Step { needs: vec![Name::new(Space::Factor, 0, col)], ..Step::default() }
+    }
+
+    fn loads(slots: usize, order: &[u32]) -> usize {
+        let steps = || order.iter().map(|c| read(*c));
+        Replay::new(&Plain, &[Room { slots }], steps).map(|p| p.unwrap().acquire.len()).sum()
+    }
+
+    /// The slow twin: the fewest loads of any policy, by trying every victim.
+    fn fewest(slots: usize, order: &[u32], held: &mut Vec<u32>) -> usize {
+        let Some((first, rest)) = order.split_first() else { return 0 };
+        if held.contains(first) {
+            return fewest(slots, rest, held);
+        }
+        if held.len() < slots {
+            held.push(*first);
+            let best = 1 + fewest(slots, rest, held);
+            held.pop();
+            return best;
+        }
+        (0..held.len())
+            .map(|v| {
+                let old = std::mem::replace(&mut held[v], *first);
+                let cost = 1 + fewest(slots, rest, held);
+                held[v] = old;
+                cost
+            })
+            .min()
+            .unwrap_or(usize::MAX / 2)
+    }
+
+    #[test]
+    fn no_policy_loads_less() {
+        let mut seed = 1u32;
+        for _ in 0..200 {
+            let order: Vec<u32> = (0..12)
+                .map(|_| {
+                    seed = seed.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+                    (seed >> 16) % 5
+                })
+                .collect();
+            assert_eq!(loads(3, &order), fewest(3, &order, &mut Vec::new()), "{order:?}");
+        }
+    }
+
+    #[test]
+    fn too_little_room_is_told() {
+        let step = Step { needs: vec![Name::new(Space::Rows, 0, 0), Name::new(Space::Rows, 1, 0)], ..Step::default() };
+        let mut replay = Replay::new(&Plain, &[Room { slots: 1 }], || std::iter::once(step.clone()));
+        assert_eq!(replay.next(), Some(Err(TooSmall { class: 0 })));
+    }
+}
