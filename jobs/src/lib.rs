@@ -23,6 +23,8 @@ use clap::Parser;
 pub fn main() -> u8 {
     let cli = cli::Cli::parse();
     faults::install();
+    // The BLAS chooses its kernels by variables, which only a process of one thread may set.
+    megagram_pipeline::leaf::blas();
     let mut out = output::Stdout::claim(cli.json);
     match catch_unwind(AssertUnwindSafe(|| command::run(&cli, &mut out))) {
         Ok(Ok(())) => 0,

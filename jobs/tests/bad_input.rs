@@ -61,11 +61,24 @@ fn the_command_line_is_checked() {
 fn a_store_that_cannot_be_is_exit_4() {
     let folder = Folder::new();
     folder.job("").write("file", "in the way");
+    folder.run(&["run", "job.toml", "--store", "file/store"]).refused(4, "store file/store: cannot make the folder");
     folder.run(&["status", "nowhere"]).refused(4, "store nowhere: there is no such folder");
     folder.run(&["verify", "nowhere"]).refused(4, "store nowhere: there is no such folder");
     folder.run(&["status", "ftp://host/x"]).refused(4, "store ftp://host/x");
     folder.run(&["doctor", "--store", "file/store"]).refused(4, "store file/store");
     assert!(!folder.path("nowhere").exists(), "looking at a store must not make one");
+}
+
+#[test]
+fn a_taken_name_is_exit_2_unless_overwritten() {
+    use megagram_storage::{Key, Store};
+    let folder = Folder::new();
+    folder.job("");
+    let store = Store::open(folder.path("out").to_str().unwrap()).unwrap();
+    store.put(&Key::result("t", "job.json"), b"{\"name\": \"t\", \"tile\": 7}".to_vec().into()).unwrap();
+    store.put(&Key::result("t", "summary.json"), b"{}".to_vec().into()).unwrap();
+    folder.run(&["run", "job.toml"]).refused(2, "the name \"t\" is taken by another job (it differs in data, gp");
+    assert!(store.has(&Key::result("t", "summary.json")).unwrap(), "nothing is lost");
 }
 
 #[test]

@@ -8,6 +8,7 @@ mod rm;
 mod run;
 mod status;
 mod stored;
+mod take_name;
 mod verify;
 
 use megagram_pipeline::Stage;

@@ -3,9 +3,10 @@
 use std::time::Duration;
 
 use megagram_pipeline::{Cluster, Stage};
-use megagram_storage::Id;
+use megagram_storage::{Id, Store};
 use serde_json::json;
 
+use super::take_name::take_name;
 use crate::cli::{ClusterArgs, RunArgs};
 use crate::exit::{Error, Result};
 use crate::launch::{self, Hello, Hosts};
@@ -27,6 +28,10 @@ pub fn run(args: &RunArgs, upto: Stage, out: &mut Stdout) -> Result<()> {
     let launching = hosts.is_none() && sharers > 1;
     if (launching || hosts.as_ref().is_some_and(|h| h.len() > 1)) && loaded.job.store.starts_with("memory:") {
         return Err(Error::usage("a memory:// store cannot be seen by several processes; give a folder or a URL"));
+    }
+    if !cluster.launched {
+        // Before any peer is waited for, so that every process tells the same.
+        take_name(&Store::open(&loaded.job.store)?, &loaded, args.overwrite)?;
     }
     if launching {
         return launch::local::run(sharers, out);
