@@ -25,6 +25,8 @@ pub fn main() -> u8 {
     allocator::tune();
     let cli = cli::Cli::parse();
     faults::install();
+    // The BLAS chooses its kernels by variables, which only a process of one thread may set.
+    megagram_pipeline::leaf::blas();
     let mut out = output::Stdout::claim(cli.json);
     match catch_unwind(AssertUnwindSafe(|| command::run(&cli, &mut out))) {
         Ok(Ok(())) => 0,

@@ -15,9 +15,9 @@ fn an_interrupt_is_exit_130_with_one_sentence() {
     folder.job("").write("hosts", "127.0.0.1:15881\n127.0.0.1:15882\n");
     let mut command = folder.command(&["run", "job.toml", "--hosts", "hosts", "--process", "0"]);
     let child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
-    // It takes its name before it waits: from then on it can be interrupted.
+    // A stranger's call tells that it listens: from then on it waits.
     let began = Instant::now();
-    while !folder.path("out/results/t/job.json").exists() {
+    while std::net::TcpStream::connect("127.0.0.1:15881").is_err() {
         assert!(began.elapsed() < Duration::from_secs(20));
         std::thread::sleep(Duration::from_millis(20));
     }

@@ -2,6 +2,7 @@
 
 use std::time::Instant;
 
+use megagram_pipeline::leaf;
 use megagram_storage::{Key, Store};
 use serde::Serialize;
 
@@ -12,10 +13,14 @@ use crate::output::Stdout;
 use crate::spec::size;
 
 const PROBE_BYTES: usize = 8 << 20;
+const GEMM_SIDE: usize = 1024;
 
 #[derive(Debug, Serialize)]
 struct Report {
     version: &'static str,
+    blas: String,
+    /// Of one thread.
+    gemm_gflops: f64,
     cores: usize,
     memory_bytes: u64,
     memory_source: &'static str,
@@ -39,12 +44,28 @@ pub fn run(args: &DoctorArgs, out: &mut Stdout) -> Result<()> {
     let store = args.store.as_deref().map(examine).transpose()?;
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
+        blas: leaf::blas().to_string(),
+        gemm_gflops: gemm_gflops(),
         cores: machine::cores(),
         memory_bytes: memory.bytes,
         memory_source: memory.source,
         store,
     };
     out.show(&report, text)
+}
+
+/// The rate of one worker's tile gemm: the best of a few runs, the first of which only warms up.
+fn gemm_gflops() -> f64 {
+    let side = GEMM_SIDE;
+    let (a, b) = (vec![0.5; side * side], vec![0.25; side * side]);
+    let mut c = vec![0.0; side * side];
+    let flops = 2.0 * (side as f64).powi(3);
+    let mut rate = || {
+        let began = Instant::now();
+        leaf::gemm_nt(&mut c, &a, &b, side, side);
+        flops / 1e9 / began.elapsed().as_secs_f64()
+    };
+    (0..5).map(|_| rate()).fold(0.0, f64::max)
 }
 
 /// Writes, reads, lists, creates twice and removes a probe object.
@@ -94,6 +115,7 @@ fn probe(store: &Store, key: &Key) -> Result<StoreReport> {
 
 fn text(report: &Report) -> String {
     let mut text = format!("megagram {}\n", report.version);
+    text.push_str(&format!("BLAS    {}: {:.0} GF/s a core\n", report.blas, report.gemm_gflops));
     text.push_str(&format!("cores   {}\n", report.cores));
     let half = size::show(report.memory_bytes / 2);
     let (all, source) = (size::show(report.memory_bytes), report.memory_source);

@@ -1,11 +1,42 @@
 //! `plan`: what a job would cost. Runs nothing.
 
+use megagram_pipeline::Plan;
+
 use crate::cli::PlanArgs;
-use crate::exit::{Error, Result};
-use crate::output::Stdout;
+use crate::exit::Result;
+use crate::output::{Stdout, columns};
+use crate::spec::size;
 
 /// Plans the job.
-pub fn run(args: &PlanArgs, _out: &mut Stdout) -> Result<()> {
-    let _loaded = super::load(&args.job, usize::from(args.processes), false)?;
-    Err(Error::usage("the job file is fine; this version does not plan yet"))
+pub fn run(args: &PlanArgs, out: &mut Stdout) -> Result<()> {
+    let processes = usize::from(args.processes);
+    let loaded = super::load(&args.job, processes, false)?;
+    let plan = megagram_pipeline::plan(&loaded.job, processes)?;
+    out.show(&plan, text)
+}
+
+fn text(plan: &Plan) -> String {
+    let (n, width, tile, tiles) = (plan.n, plan.width, plan.tile, plan.tiles);
+    let mut text = format!("{n} training rows of {width} values, {tiles} tiles of side {tile}\n");
+    text.push_str(&format!("memory {} a process\n", size::show(plan.memory)));
+    text.push_str(&format!("{}: {:.0} GF/s a worker\n\n", plan.blas, plan.gemm_gflops));
+    let header = ["stage", "tiles", "read", "gets", "written", "puts", "GFlop", "buffers", "seconds, at least"];
+    let mut rows = vec![header.map(str::to_owned).to_vec()];
+    for name in ["gram", "factor", "border"] {
+        let Some(stage) = plan.stages.get(name) else { continue };
+        let (forecast, traffic) = (&stage.forecast, &stage.forecast.traffic);
+        rows.push(vec![
+            name.to_owned(),
+            forecast.tiles.to_string(),
+            size::show(traffic.bytes_read),
+            traffic.gets.to_string(),
+            size::show(traffic.bytes_written),
+            traffic.puts.to_string(),
+            format!("{:.1}", forecast.flops / 1e9),
+            size::show(stage.memory_bytes),
+            format!("{:.1}", stage.seconds),
+        ]);
+    }
+    text.push_str(&columns(&rows));
+    text
 }
