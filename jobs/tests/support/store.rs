@@ -22,10 +22,11 @@ pub fn objects(store: &Path, folders: &[&str]) -> BTreeMap<String, Vec<u8>> {
     found
 }
 
-/// Tiles, z and alpha, strips: all that a run computes, without the time it took.
+/// Tiles, z and alpha, strips, predictions: what a run computes whatever its budget, so without the tiles of V.
 pub fn computed(store: &Path) -> BTreeMap<String, Vec<u8>> {
     let mut all = objects(store, &["gram", "factor", "border", "results"]);
-    all.retain(|key, _| key.ends_with(".parquet") && !key.contains("/aside/"));
+    let tile_of_v = |key: &str| key.starts_with("border/") && key.contains("/tiles/");
+    all.retain(|key, _| key.ends_with(".parquet") && !key.contains("/aside/") && !tile_of_v(key));
     all
 }
 
