@@ -160,7 +160,14 @@ impl Run<'_> {
             Given::Computed(self.training_source(data), gram.output)
         };
         let tiles = found.missing.len() as u64;
-        let pass = FactorPass::new(place.clone(), given, noise_var, found.missing, self.crew.processes, ledger)?;
+        let pass = FactorPass::new(
+            place.clone(),
+            given,
+            noise_var,
+            found.missing,
+            (self.crew.processes, self.crew.workers),
+            ledger,
+        )?;
         let before = counting.expected();
         counting.expect(foresee(&pass, self.crew.processes)?);
         let start = self.store.traffic();
