@@ -4,6 +4,7 @@
 //! `megagram-storage`. This crate turns what people write into a job, and what comes back into
 //! what people and scripts read. stdout is data, stderr is talk (docs/guide/command-line.md).
 
+mod allocator;
 pub mod cli;
 mod command;
 pub mod exit;
@@ -21,6 +22,7 @@ use clap::Parser;
 
 /// The program: reads the command line, does what it asks, and returns the exit code.
 pub fn main() -> u8 {
+    allocator::tune();
     let cli = cli::Cli::parse();
     faults::install();
     // The BLAS chooses its kernels by variables, which only a process of one thread may set.

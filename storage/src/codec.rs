@@ -23,6 +23,8 @@ use crate::key::{FORMAT_VERSION, Id, Key};
 pub const CREATED_BY: &str = "megagram format 1";
 /// How much of the end of a file is fetched to find its footer.
 pub const FOOTER_BYTES: u64 = 4096;
+/// What a tile file holds beside its values, at most: page headers and footer.
+pub const BODY_SLACK: usize = 64 << 10;
 const PAGE_BYTES: usize = 1 << 20;
 
 /// What a tile file says it is.
@@ -119,6 +121,8 @@ pub fn digest(values: Values<'_>, rows: usize, cols: usize) -> String {
 /// [`Error::Store`] if the Parquet writer refuses, which it has no reason to.
 pub fn encode(stamp: &Stamp, columns: &[(&str, Values<'_>)], mut body: Vec<u8>) -> Result<Vec<u8>> {
     body.clear();
+    // Exactly once: growing by doubling would hold twice the memory.
+    body.reserve_exact(8 * stamp.rows * stamp.cols * columns.len() + BODY_SLACK);
     let write = |body: Vec<u8>| -> Result<Vec<u8>, ParquetError> {
         let names: Vec<_> = columns.iter().map(|(name, _)| *name).collect();
         let mut writer = SerializedFileWriter::new(body, schema(&names)?, properties())?;
