@@ -54,7 +54,7 @@ impl Run<'_> {
             let (z, alpha, l_diag) = self.solve(data, &place, &mut counting)?;
             Ok(Factor { place, noise_var, z, alpha, l_diag })
         });
-        self.report(counting)?;
+        self.report(counting, &outcome)?;
         let factor = outcome?;
         self.tell_factor(gram, &factor);
         Ok(factor)
@@ -122,7 +122,7 @@ impl Run<'_> {
         let grid = gram.place.grid;
         let facts = json!({
             "n": grid.n, "tile": grid.tile, "dtype": "f64", "gram": gram.place.id, "output": gram.output.name(),
-            "noise_var": noise_var, "blas": self.blas, "data": data.train.id,
+            "noise_var": noise_var, "blas": self.blas, "data": data.train.id, "kernel": self.kernel.canonical(),
         });
         self.publish(Manifest::new(Kind::Factor, spec, facts))?;
         match self.fill_factor(data, gram, &place, noise_var, counting) {
@@ -160,7 +160,14 @@ impl Run<'_> {
             Given::Computed(self.training_source(data), gram.output)
         };
         let tiles = found.missing.len() as u64;
-        let pass = FactorPass::new(place.clone(), given, noise_var, found.missing, self.crew.processes, ledger)?;
+        let pass = FactorPass::new(
+            place.clone(),
+            given,
+            noise_var,
+            found.missing,
+            (self.crew.processes, self.crew.workers),
+            ledger,
+        )?;
         let before = counting.expected();
         counting.expect(foresee(&pass, self.crew.processes)?);
         let start = self.store.traffic();

@@ -151,7 +151,10 @@ impl Planner<'_> {
             Given::Computed(Arc::clone(&source), output)
         };
         let (book, _) = self.ledger(1, !job.compute.keep_gram, n);
-        self.add("factor", &FactorPass::new(place.clone(), given, 0.0, everything(), processes, book)?)?;
+        self.add(
+            "factor",
+            &FactorPass::new(place.clone(), given, 0.0, everything(), (processes, job.compute.workers), book)?,
+        )?;
         let count = job.data.classes.unwrap_or(1) as usize;
         let zeros = vec![vec![0.0; n as usize]; count];
         for direction in [Direction::Forward, Direction::Backward] {
