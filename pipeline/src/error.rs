@@ -72,7 +72,11 @@ impl std::fmt::Display for BadPivot {
 }
 
 fn mebibytes(bytes: u64) -> String {
-    format!("{} MiB", bytes.div_ceil(1 << 20))
+    if bytes < 10 << 20 {
+        format!("{} KiB", bytes.div_ceil(1 << 10))
+    } else {
+        format!("{} MiB", bytes.div_ceil(1 << 20))
+    }
 }
 
 /// A result of the pipeline.

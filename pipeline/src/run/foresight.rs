@@ -3,14 +3,15 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use megagram_storage::dataset::{Prepared, open};
+use megagram_storage::dataset::{Prepared, Targets, open};
 use megagram_storage::{Id, Store, TileGrid};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::budget::{InFlight, ledger};
-use super::check;
+use super::data::DataSets;
 use super::predict::means_only;
+use super::{Run, Stage, check};
 use crate::error::{Error, Result};
 use crate::gp::evidence::sizes;
 use crate::job::{Job, Pair};
@@ -59,13 +60,31 @@ pub struct StagePlan {
     pub seconds: f64,
 }
 
+/// What a plan depends on beside the job itself.
+struct Shape {
+    /// Training rows.
+    n: u64,
+    /// Values in a row.
+    width: usize,
+    /// Target columns.
+    columns: usize,
+    /// Rows of each test set.
+    tests: Vec<u64>,
+    network: Network,
+    /// Whether the store is a folder.
+    local: bool,
+    processes: usize,
+    upto: Stage,
+}
+
 struct Planner<'a> {
     job: &'a Job,
-    processes: usize,
-    local: bool,
-    network: Network,
+    shape: &'a Shape,
     stages: BTreeMap<String, StagePlan>,
-    rate: f64,
+    /// GF/s of a worker; without it, only what does not fit is looked for.
+    rate: Option<f64>,
+    /// What does not fit: the stage that needs most.
+    lacks: Option<Error>,
 }
 
 /// Plans a job from an empty store for `processes` processes.
@@ -85,21 +104,85 @@ pub fn plan(job: &Job, processes: usize) -> Result<Plan> {
         None => rows,
     };
     let network = Network::compile(&kernel, width).map_err(|e| Error::Usage(e.to_string()))?;
-    let tile = job.compute.tile;
-    let rate = gemm_gflops(tile as usize);
-    let local = store.folder().is_some();
-    let mut planner = Planner { job, processes, local, network, stages: BTreeMap::new(), rate };
-    planner.all(n, width)?;
+    let tests = job.data.test.iter().map(|set| Ok(shape(&set.rows)?.0)).collect::<Result<_>>()?;
+    let (columns, local) = (target_columns(job, n)?, store.folder().is_some());
+    let shape = Shape { n, width, columns, tests, network, local, processes, upto: Stage::Predict };
+    fits(job, &shape)?;
+    let rate = gemm_gflops(job.compute.tile as usize);
     Ok(Plan {
         n,
         width,
-        tile,
-        tiles: TileGrid::new(n, tile).lower_len(),
+        tile: job.compute.tile,
+        tiles: TileGrid::new(n, job.compute.tile).lower_len(),
         blas: leaf::blas().to_string(),
         gemm_gflops: rate,
         memory: job.compute.memory,
-        stages: planner.stages,
+        stages: stages(job, &shape, Some(rate))?,
     })
+}
+
+/// The stages of a job; without a rate, only whether they fit.
+fn stages(job: &Job, shape: &Shape, rate: Option<f64>) -> Result<BTreeMap<String, StagePlan>> {
+    let mut planner = Planner { job, shape, stages: BTreeMap::new(), rate, lacks: None };
+    planner.all()?;
+    planner.lacks.map_or(Ok(planner.stages), Err)
+}
+
+/// Fails unless memory suffices for every stage. The error says what would: with more memory more reads
+/// are in flight, which need memory too, so what it names has been tried.
+fn fits(job: &Job, shape: &Shape) -> Result<()> {
+    let mut larger = job.clone();
+    let mut lacks = None;
+    loop {
+        match stages(&larger, shape, None) {
+            Err(Error::Memory { what, needed, .. }) => {
+                larger.compute.memory = needed;
+                lacks = Some(Error::Memory { what, needed, given: job.compute.memory });
+            }
+            Err(error) => return Err(error),
+            Ok(_) => return lacks.map_or(Ok(()), Err),
+        }
+    }
+}
+
+impl Run<'_> {
+    /// Refuses, before any work, what would fail for want of memory when hours have been spent.
+    pub(super) fn enough_memory(&self, data: &DataSets, upto: Stage) -> Result<()> {
+        let shape = Shape {
+            n: data.train.n,
+            width: data.train.width,
+            columns: data.targets.as_ref().map_or(1, |t| t.width),
+            tests: data.tests.iter().map(|t| t.x.n).collect(),
+            network: data.network.clone(),
+            local: self.store.folder().is_some(),
+            processes: self.crew.processes,
+            upto,
+        };
+        fits(self.job, &shape)
+    }
+}
+
+/// Target columns of a job of `n` rows.
+fn target_columns(job: &Job, n: u64) -> Result<usize> {
+    let Some(y) = &job.data.train.y else { return Ok(1) };
+    match (job.data.targets, job.data.classes) {
+        (Targets::Values, _) => Ok(open(y)?.width()),
+        (Targets::Classes, Some(classes)) => Ok(classes as usize),
+        (Targets::Classes, None) => {
+            let (mut source, mut block, mut largest) = (open(y)?, Vec::new(), 0.0f64);
+            let mut left = n as usize;
+            while left > 0 {
+                block.clear();
+                let rows = source.next_block(left.min(4096), &mut block)?;
+                if rows == 0 {
+                    break;
+                }
+                left -= rows;
+                largest = block.iter().copied().fold(largest, f64::max);
+            }
+            Ok(largest as usize + 1)
+        }
+    }
 }
 
 /// Rows and columns of a source, without keeping any.
@@ -127,66 +210,65 @@ fn unread(n: u64, width: usize, tile: u32) -> Arc<Rows> {
 }
 
 impl Planner<'_> {
-    fn all(&mut self, n: u64, width: usize) -> Result<()> {
-        let (job, tile, processes) = (self.job, self.job.compute.tile, self.processes);
+    fn all(&mut self) -> Result<()> {
+        let Shape { n, width, columns, processes, upto, .. } = *self.shape;
+        let (job, tile, workers) = (self.job, self.job.compute.tile, self.job.compute.workers);
         let grid = TileGrid::new(n, tile);
         let train = unread(n, width, tile);
         let source = self.source(&train, &train);
         let id = Id::of(&json!(null));
-        let outputs = self.network.outputs().to_vec();
+        let outputs = self.shape.network.outputs().to_vec();
         let output = job.gp.kernel.or(outputs.first().copied());
         let output = output.ok_or_else(|| Error::Defect("a network without outputs".into()))?;
         let gram = GramPlace { id: id.clone(), grid, outputs };
         let everything = || grid.lower().collect();
-        if job.compute.keep_gram {
+        let stored = job.compute.keep_gram || upto == Stage::Gram;
+        if stored {
             let (book, in_flight) = self.ledger(gram.outputs.len(), true, n);
-            let split = (job.compute.workers, in_flight.saves);
-            let pass = GramPass::new(gram.clone(), Arc::clone(&source), everything(), processes, split, book)?;
-            self.add("gram", &pass)?;
+            let split = (workers, in_flight.saves);
+            let pass = GramPass::new(gram.clone(), Arc::clone(&source), everything(), processes, split, book);
+            self.add("gram", pass)?;
+        }
+        if upto == Stage::Gram {
+            return Ok(());
         }
         let place = FactorPlace { id: id.clone(), grid };
-        let given = if job.compute.keep_gram {
-            Given::Stored(gram, output)
-        } else {
-            Given::Computed(Arc::clone(&source), output)
-        };
-        let (book, _) = self.ledger(1, !job.compute.keep_gram, n);
-        self.add(
-            "factor",
-            &FactorPass::new(place.clone(), given, 0.0, everything(), (processes, job.compute.workers), book)?,
-        )?;
-        let count = job.data.classes.unwrap_or(1) as usize;
-        let zeros = vec![vec![0.0; n as usize]; count];
+        let given = if stored { Given::Stored(gram, output) } else { Given::Computed(Arc::clone(&source), output) };
+        let (book, _) = self.ledger(1, !stored, n);
+        let pass = FactorPass::new(place.clone(), given, 0.0, everything(), (processes, workers), book);
+        self.add("factor", pass)?;
+        let zeros = vec![vec![0.0; n as usize]; columns];
         for direction in [Direction::Forward, Direction::Backward] {
             let (book, _) = self.ledger(1, false, 0);
-            self.add("factor", &SolvePass::new(place.clone(), direction, zeros.clone(), job.compute.workers, book)?)?;
+            self.add("factor", SolvePass::new(place.clone(), direction, zeros.clone(), workers, book))?;
+        }
+        if upto == Stage::Factor {
+            return Ok(());
         }
         let mut cuts = sizes(&job.gp.curve, n)?;
         if cuts.last() != Some(&n) {
             cuts.push(n);
         }
-        for set in &job.data.test {
-            let (m, _) = shape(&set.rows)?;
-            let test = unread(m, width, tile);
-            let source = self.source(&train, &test);
+        for &m in &self.shape.tests {
+            let source = self.source(&train, &unread(m, width, tile));
             let place_v = BorderPlace { id: id.clone(), test: TileGrid::new(m, tile), train: grid };
             let strips: Vec<u32> = (0..place_v.test.blocks()).collect();
-            let crew = (processes, job.compute.workers);
+            let crew = (processes, workers);
             let (book, _) = self.ledger(1, true, n + m);
             if means_only(&job.gp) {
                 let grids = (place_v.test, grid);
-                let pass = ApplyPass::new(id.clone(), grids, source, output, zeros.clone(), &strips, crew, book)?;
-                self.add("border", &pass)?;
+                let pass = ApplyPass::new(id.clone(), grids, source, output, zeros.clone(), &strips, crew, book);
+                self.add("border", pass)?;
                 continue;
             }
             let ask = Ask { output, cuts: cuts.clone(), store_v: job.gp.covariance };
             let of = place.clone();
             let pass =
-                BorderPass::new(place_v.clone(), of, Arc::clone(&source), ask, zeros.clone(), &strips, crew, book)?;
-            self.add("border", &pass)?;
+                BorderPass::new(place_v.clone(), of, Arc::clone(&source), ask, zeros.clone(), &strips, crew, book);
+            self.add("border", pass)?;
             if job.gp.covariance {
                 let (book, _) = self.ledger(1, true, m);
-                self.add("border", &CovariancePass::new(place_v, source, output, book)?)?;
+                self.add("border", CovariancePass::new(place_v, source, output, book))?;
             }
         }
         Ok(())
@@ -194,25 +276,36 @@ impl Planner<'_> {
 
     fn source(&self, train: &Arc<Rows>, test: &Arc<Rows>) -> Arc<Source> {
         let (train, test) = (Arc::clone(train), Arc::clone(test));
-        Arc::new(Source { network: self.network.clone(), train, test, side: self.job.compute.tile as usize })
+        Arc::new(Source { network: self.shape.network.clone(), train, test, side: self.job.compute.tile as usize })
     }
 
     fn ledger(&self, columns: usize, kernel: bool, rows: u64) -> (crate::pass::ledger::Ledger, InFlight) {
         let compute = &self.job.compute;
         let tile = u64::from(compute.tile);
-        let in_flight = InFlight::of(compute.memory, 8 * tile * tile * columns as u64 + 65_536, self.local);
-        let network = kernel.then_some(&self.network);
+        let in_flight = InFlight::of(compute.memory, 8 * tile * tile * columns as u64 + 65_536, self.shape.local);
+        let network = kernel.then_some(&self.shape.network);
         (ledger(compute.memory, compute.workers, compute.tile, in_flight, network, rows), in_flight)
     }
 
-    fn add(&mut self, name: &str, pass: &dyn Pass) -> Result<()> {
-        let forecast = foresee(pass, self.processes)?;
+    /// Adds a pass to its stage, or notes that it does not fit.
+    fn add(&mut self, name: &str, pass: Result<impl Pass>) -> Result<()> {
+        let pass = match pass {
+            Err(error @ Error::Memory { needed, .. }) => {
+                if !matches!(self.lacks, Some(Error::Memory { needed: most, .. }) if most >= needed) {
+                    self.lacks = Some(error);
+                }
+                return Ok(());
+            }
+            other => other?,
+        };
+        let Some(rate) = self.rate else { return Ok(()) };
+        let forecast = foresee(&pass, self.shape.processes)?;
         let slots: u64 = pass.classes().iter().map(|c| 8 * (c.len * c.room.slots) as u64).sum();
         let stage = self.stages.entry(name.to_owned()).or_default();
         stage.forecast = stage.forecast.plus(forecast);
         stage.memory_bytes = stage.memory_bytes.max(slots);
-        let workers = (self.processes * self.job.compute.workers) as f64;
-        stage.seconds = stage.forecast.flops / 1e9 / (self.rate * workers);
+        let workers = (self.shape.processes * self.job.compute.workers) as f64;
+        stage.seconds = stage.forecast.flops / 1e9 / (rate * workers);
         Ok(())
     }
 }

@@ -142,6 +142,7 @@ impl Run<'_> {
         (self.summary.processes, self.summary.workers) = (self.crew.processes, self.crew.workers);
         let data = self.data()?;
         self.summary.n = data.train.n;
+        self.enough_memory(&data, upto)?;
         self.enough_disk(&data, upto)?;
         let gram = self.gram(&data, upto)?;
         if upto >= Stage::Factor {
