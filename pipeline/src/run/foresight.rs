@@ -43,7 +43,7 @@ pub struct Plan {
     pub gemm_gflops: f64,
     /// Peak memory of a process's buffers in bytes: the job's budget.
     pub memory: u64,
-    /// Stages in order: `gram`, `factor`, `border`.
+    /// Stages in order: `gram`, `factor`, `solve`, `border`.
     pub stages: BTreeMap<String, StagePlan>,
 }
 
@@ -119,6 +119,28 @@ fn shape(pair: &Pair) -> Result<(u64, usize)> {
     }
 }
 
+/// How many columns the targets have.
+fn target_columns(job: &Job) -> Result<usize> {
+    use megagram_storage::dataset::Targets;
+    let (Some(source), None) = (&job.data.train.y, job.data.classes) else {
+        return Ok(job.data.classes.unwrap_or(1) as usize);
+    };
+    let mut y = open(source)?;
+    if job.data.targets == Targets::Values {
+        return Ok(y.width());
+    }
+    let (mut left, mut largest, mut block) = (job.data.limit.unwrap_or(u64::MAX), 0.0f64, Vec::new());
+    loop {
+        block.clear();
+        let rows = y.next_block(left.min(4096) as usize, &mut block)?;
+        left -= rows as u64;
+        largest = block.iter().copied().fold(largest, f64::max);
+        if rows == 0 || left == 0 {
+            return Ok(largest as usize + 1);
+        }
+    }
+}
+
 /// Rows that nobody has read: a plan needs only their number.
 fn unread(n: u64, width: usize, tile: u32) -> Arc<Rows> {
     let id = Id::of(&json!(null));
@@ -155,11 +177,11 @@ impl Planner<'_> {
             "factor",
             &FactorPass::new(place.clone(), given, 0.0, everything(), (processes, job.compute.workers), book)?,
         )?;
-        let count = job.data.classes.unwrap_or(1) as usize;
+        let count = target_columns(job)?;
         let zeros = vec![vec![0.0; n as usize]; count];
         for direction in [Direction::Forward, Direction::Backward] {
             let (book, _) = self.ledger(1, false, 0);
-            self.add("factor", &SolvePass::new(place.clone(), direction, zeros.clone(), job.compute.workers, book)?)?;
+            self.add("solve", &SolvePass::new(place.clone(), direction, zeros.clone(), job.compute.workers, book)?)?;
         }
         let mut cuts = sizes(&job.gp.curve, n)?;
         if cuts.last() != Some(&n) {
@@ -206,10 +228,10 @@ impl Planner<'_> {
     }
 
     fn add(&mut self, name: &str, pass: &dyn Pass) -> Result<()> {
-        let forecast = foresee(pass, self.processes)?;
+        let forecasts = foresee(pass, self.processes)?;
         let slots: u64 = pass.classes().iter().map(|c| 8 * (c.len * c.room.slots) as u64).sum();
         let stage = self.stages.entry(name.to_owned()).or_default();
-        stage.forecast = stage.forecast.plus(forecast);
+        stage.forecast = forecasts.into_iter().fold(stage.forecast, Forecast::plus);
         stage.memory_bytes = stage.memory_bytes.max(slots);
         let workers = (self.processes * self.job.compute.workers) as f64;
         stage.seconds = stage.forecast.flops / 1e9 / (self.rate * workers);
@@ -218,7 +240,7 @@ impl Planner<'_> {
 }
 
 /// The rate of one tile gemm on this machine, GF/s: the best of a few short runs.
-fn gemm_gflops(side: usize) -> f64 {
+pub fn gemm_gflops(side: usize) -> f64 {
     let side = side.min(1024);
     let (a, b) = (vec![0.5; side * side], vec![0.25; side * side]);
     let mut c = vec![0.0; side * side];
