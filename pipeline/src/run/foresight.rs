@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use megagram_storage::dataset::{Prepared, open};
-use megagram_storage::{Id, Store, TileGrid};
+use megagram_storage::{Id, TileGrid, is_url};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -74,8 +74,6 @@ struct Planner<'a> {
 /// As [`super::run`], for what can be told without running: sources, kernel, memory.
 pub fn plan(job: &Job, processes: usize) -> Result<Plan> {
     let kernel = check(job)?;
-    // Opened as a run would open it, so that a store that cannot be used is told now.
-    let store = Store::open(&job.store)?;
     let (rows, width) = shape(&job.data.train)?;
     let n = match job.data.limit {
         Some(limit) if limit > rows => {
@@ -87,7 +85,7 @@ pub fn plan(job: &Job, processes: usize) -> Result<Plan> {
     let network = Network::compile(&kernel, width).map_err(|e| Error::Usage(e.to_string()))?;
     let tile = job.compute.tile;
     let rate = gemm_gflops(tile as usize);
-    let local = store.folder().is_some();
+    let local = !is_url(&job.store) || job.store.starts_with("file://");
     let mut planner = Planner { job, processes, local, network, stages: BTreeMap::new(), rate };
     planner.all(n, width)?;
     Ok(Plan {

@@ -64,9 +64,13 @@ impl Run<'_> {
         counting.foresee(&forecasts);
         let since = self.store.traffic();
         let tiles = forecasts.get(self.crew.process).map_or(0, |f| f.tiles);
-        self.progress.begin(counting.name, "tiles", tiles);
+        if tiles > 0 {
+            self.progress.begin(counting.name, "tiles", tiles);
+        }
         let done = self.crew.sweep(pass, bridge, &self.progress);
-        self.progress.end();
+        if tiles > 0 {
+            self.progress.end();
+        }
         if done.is_err() {
             // What was not done is not to be expected; what was, is.
             let spent = self.crew.gather(&self.store.traffic().since(since))?;
