@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use megagram_storage::dataset::{Prepared, Targets, open};
-use megagram_storage::{Id, Store, TileGrid};
+use megagram_storage::dataset::{Prepared, open};
+use megagram_storage::{Id, TileGrid, is_url};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -44,7 +44,7 @@ pub struct Plan {
     pub gemm_gflops: f64,
     /// Peak memory of a process's buffers in bytes: the job's budget.
     pub memory: u64,
-    /// Stages in order: `gram`, `factor`, `border`.
+    /// Stages in order: `gram`, `factor`, `solve`, `border`.
     pub stages: BTreeMap<String, StagePlan>,
 }
 
@@ -93,8 +93,6 @@ struct Planner<'a> {
 /// As [`super::run`], for what can be told without running: sources, kernel, memory.
 pub fn plan(job: &Job, processes: usize) -> Result<Plan> {
     let kernel = check(job)?;
-    // Opened as a run would open it, so that a store that cannot be used is told now.
-    let store = Store::open(&job.store)?;
     let (rows, width) = shape(&job.data.train)?;
     let n = match job.data.limit {
         Some(limit) if limit > rows => {
@@ -105,7 +103,8 @@ pub fn plan(job: &Job, processes: usize) -> Result<Plan> {
     };
     let network = Network::compile(&kernel, width).map_err(|e| Error::Usage(e.to_string()))?;
     let tests = job.data.test.iter().map(|set| Ok(shape(&set.rows)?.0)).collect::<Result<_>>()?;
-    let (columns, local) = (target_columns(job, n)?, store.folder().is_some());
+    let local = !is_url(&job.store) || job.store.starts_with("file://");
+    let columns = target_columns(job)?;
     let shape = Shape { n, width, columns, tests, network, local, processes, upto: Stage::Predict };
     fits(job, &shape)?;
     let rate = gemm_gflops(job.compute.tile as usize);
@@ -162,29 +161,6 @@ impl Run<'_> {
     }
 }
 
-/// Target columns of a job of `n` rows.
-fn target_columns(job: &Job, n: u64) -> Result<usize> {
-    let Some(y) = &job.data.train.y else { return Ok(1) };
-    match (job.data.targets, job.data.classes) {
-        (Targets::Values, _) => Ok(open(y)?.width()),
-        (Targets::Classes, Some(classes)) => Ok(classes as usize),
-        (Targets::Classes, None) => {
-            let (mut source, mut block, mut largest) = (open(y)?, Vec::new(), 0.0f64);
-            let mut left = n as usize;
-            while left > 0 {
-                block.clear();
-                let rows = source.next_block(left.min(4096), &mut block)?;
-                if rows == 0 {
-                    break;
-                }
-                left -= rows;
-                largest = block.iter().copied().fold(largest, f64::max);
-            }
-            Ok(largest as usize + 1)
-        }
-    }
-}
-
 /// Rows and columns of a source, without keeping any.
 fn shape(pair: &Pair) -> Result<(u64, usize)> {
     let mut source = open(&pair.x)?;
@@ -198,6 +174,28 @@ fn shape(pair: &Pair) -> Result<(u64, usize)> {
         match source.next_block(4096, &mut block)? {
             0 => return Ok((rows, width)),
             more => rows += more as u64,
+        }
+    }
+}
+
+/// How many columns the targets have.
+fn target_columns(job: &Job) -> Result<usize> {
+    use megagram_storage::dataset::Targets;
+    let (Some(source), None) = (&job.data.train.y, job.data.classes) else {
+        return Ok(job.data.classes.unwrap_or(1) as usize);
+    };
+    let mut y = open(source)?;
+    if job.data.targets == Targets::Values {
+        return Ok(y.width());
+    }
+    let (mut left, mut largest, mut block) = (job.data.limit.unwrap_or(u64::MAX), 0.0f64, Vec::new());
+    loop {
+        block.clear();
+        let rows = y.next_block(left.min(4096) as usize, &mut block)?;
+        left -= rows as u64;
+        largest = block.iter().copied().fold(largest, f64::max);
+        if rows == 0 || left == 0 {
+            return Ok(largest as usize + 1);
         }
     }
 }
@@ -240,7 +238,7 @@ impl Planner<'_> {
         let zeros = vec![vec![0.0; n as usize]; columns];
         for direction in [Direction::Forward, Direction::Backward] {
             let (book, _) = self.ledger(1, false, 0);
-            self.add("factor", SolvePass::new(place.clone(), direction, zeros.clone(), workers, book))?;
+            self.add("solve", SolvePass::new(place.clone(), direction, zeros.clone(), workers, book))?;
         }
         if upto == Stage::Factor {
             return Ok(());
@@ -299,10 +297,10 @@ impl Planner<'_> {
             other => other?,
         };
         let Some(rate) = self.rate else { return Ok(()) };
-        let forecast = foresee(&pass, self.shape.processes)?;
+        let forecasts = foresee(&pass, self.shape.processes)?;
         let slots: u64 = pass.classes().iter().map(|c| 8 * (c.len * c.room.slots) as u64).sum();
         let stage = self.stages.entry(name.to_owned()).or_default();
-        stage.forecast = stage.forecast.plus(forecast);
+        stage.forecast = forecasts.into_iter().fold(stage.forecast, Forecast::plus);
         stage.memory_bytes = stage.memory_bytes.max(slots);
         let workers = (self.shape.processes * self.job.compute.workers) as f64;
         stage.seconds = stage.forecast.flops / 1e9 / (rate * workers);
@@ -311,7 +309,7 @@ impl Planner<'_> {
 }
 
 /// The rate of one tile gemm on this machine, GF/s: the best of a few short runs.
-fn gemm_gflops(side: usize) -> f64 {
+pub fn gemm_gflops(side: usize) -> f64 {
     let side = side.min(1024);
     let (a, b) = (vec![0.5; side * side], vec![0.25; side * side]);
     let mut c = vec![0.0; side * side];
