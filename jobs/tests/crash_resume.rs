@@ -95,10 +95,11 @@ fn member(parent: u32, number: &str) -> Option<u32> {
 fn ends_in_time(mut child: Child, what: &str) -> Ended {
     let since = Instant::now();
     while child.try_wait().unwrap().is_none() {
-        if since.elapsed() > NOTICED {
+        let late = since.elapsed() > NOTICED;
+        if late {
             child.kill().unwrap();
-            panic!("{what}: not ended {} s after a process was lost", NOTICED.as_secs());
         }
+        assert!(!late, "{what}: not ended {} s after a process was lost", NOTICED.as_secs());
         std::thread::sleep(Duration::from_millis(10));
     }
     Ended::of(child.wait_with_output().unwrap())

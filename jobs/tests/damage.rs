@@ -20,6 +20,9 @@ const JOB: Digits<'_> = Digits {
     compute: "workers = 1\nmemory = \"64MiB\"",
 };
 
+/// What happens to a file, in words and in deed.
+type Damage<'a> = (&'a str, &'a dyn Fn(&Path));
+
 fn flip(path: &Path, bit: usize) {
     let mut bytes = std::fs::read(path).unwrap();
     bytes[bit / 8] ^= 1 << (bit % 8);
@@ -37,7 +40,7 @@ fn any_damage_of_a_tile_is_named_by_verify_and_mended_by_run() {
     let store = folder.path("out");
     let wanted = computed(&store);
     let bodies = 8 * 64 * 64;
-    let damages: [(&str, &dyn Fn(&Path)); 6] = [
+    let damages: [Damage<'_>; 6] = [
         ("cut in half", &|p| cut(p, std::fs::metadata(p).unwrap().len() / 2)),
         ("cut by one byte", &|p| cut(p, std::fs::metadata(p).unwrap().len() - 1)),
         ("empty", &|p| cut(p, 0)),

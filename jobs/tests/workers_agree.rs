@@ -8,9 +8,11 @@
 
 mod support;
 
-use support::Folder;
+use std::process::Stdio;
+
 use support::digits::Digits;
 use support::store::{assert_same, computed, floats, objects, predictions, relative};
+use support::{Ended, Folder};
 
 /// Eleven by eleven blocks, the last one short; four strips of test rows.
 const JOB: Digits<'_> = Digits {
@@ -86,6 +88,25 @@ fn an_output_stored_beside_another_is_the_same() {
         assert!(one.iter().zip(&both).all(|(a, b)| a.to_bits() == b.to_bits()), "{flags:?}");
     }
     assert_eq!(predictions(&folder.path("one"), "digits"), predictions(&folder.path("both"), "digits"));
+}
+
+#[test]
+fn stages_one_by_one_and_two_runs_at_once_leave_the_same_store() {
+    let folder = Folder::new();
+    JOB.run(&folder, "whole", &[]).json();
+    let wanted = computed(&folder.path("whole"));
+    for command in ["gram", "factor", "predict"] {
+        folder.run(&[command, "job.toml", "--json", "--store", "staged"]).json();
+    }
+    assert_same(&computed(&folder.path("staged")), &wanted, "stage by stage");
+    let start = || {
+        let mut command = folder.command(&["run", "job.toml", "--json", "--store", "shared"]);
+        command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
+    };
+    for child in [start(), start()] {
+        Ended::of(child.wait_with_output().unwrap()).json();
+    }
+    assert_same(&computed(&folder.path("shared")), &wanted, "two runs at once");
 }
 
 #[test]
