@@ -5,6 +5,7 @@ extern crate blas_src;
 #[allow(unused_extern_crates, reason = "named only to be linked")]
 extern crate blis_src;
 
+mod check;
 mod dataflow;
 mod error;
 mod gp;
@@ -18,6 +19,7 @@ mod run;
 pub mod schedule;
 mod summary;
 
+pub use check::{RepairOptions, Residual, repair, residual};
 pub use dataflow::Cluster;
 pub use error::{BadPivot, Error, Result};
 pub use job::{Compute, Covariance, Curve, Data, Gp, Job, Noise, Pair, TestSet};

@@ -54,7 +54,7 @@ impl Run<'_> {
             let (z, alpha, l_diag) = self.solve(data, &place, &mut counting)?;
             Ok(Factor { place, noise_var, z, alpha, l_diag })
         });
-        self.report(counting)?;
+        self.report(counting, &outcome)?;
         let factor = outcome?;
         self.tell_factor(gram, &factor);
         Ok(factor)
@@ -122,7 +122,7 @@ impl Run<'_> {
         let grid = gram.place.grid;
         let facts = json!({
             "n": grid.n, "tile": grid.tile, "dtype": "f64", "gram": gram.place.id, "output": gram.output.name(),
-            "noise_var": noise_var, "blas": self.blas, "data": data.train.id,
+            "noise_var": noise_var, "blas": self.blas, "data": data.train.id, "kernel": self.kernel.canonical(),
         });
         self.publish(Manifest::new(Kind::Factor, spec, facts))?;
         match self.fill_factor(data, gram, &place, noise_var, counting) {

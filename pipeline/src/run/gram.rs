@@ -80,7 +80,7 @@ impl Run<'_> {
             counting.did(done?);
             Ok(())
         });
-        self.report(counting)?;
+        self.report(counting, &outcome)?;
         outcome
     }
 

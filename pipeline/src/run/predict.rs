@@ -55,7 +55,7 @@ impl Run<'_> {
             let mut counting = Counting::begin("border", &self.store);
             let outcome = self.fill_border(gram, factor, &border, &mut counting);
             let outcome = outcome.and_then(|()| self.covariance(gram, test, &border, &mut counting));
-            self.report(counting)?;
+            self.report(counting, &outcome)?;
             outcome?;
             self.answer(data, factor, test, &border)?;
         }

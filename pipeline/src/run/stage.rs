@@ -70,8 +70,9 @@ impl Counting {
 }
 
 impl Run<'_> {
-    /// Ends a stage: its report joins the summary, beside what earlier rounds of it did.
-    pub(super) fn report(&mut self, counting: Counting) -> Result<()> {
+    /// Ends a stage: its report joins the summary, beside what earlier rounds of it did. A round that
+    /// broke off was not to be foreseen: it counts as expected what it did.
+    pub(super) fn report<T>(&mut self, counting: Counting, outcome: &Result<T>) -> Result<()> {
         let traffic = self.store.traffic().since(counting.traffic);
         let share = Share { traffic, done: counting.done, peak_rss_bytes: peak_rss_bytes() };
         let shares = self.crew.gather(&share)?;
@@ -86,7 +87,8 @@ impl Run<'_> {
         report.seconds += seconds;
         report.gflops = report.flops / 1e9 / report.seconds.max(1e-9);
         report.tiles_reused = report.tiles_reused.max(counting.reused);
-        add(report, counting.forecast.traffic);
+        let did = shares.iter().fold(Traffic::default(), |sum, share| sum.plus(share.traffic));
+        add(report, if outcome.is_ok() { counting.forecast.traffic } else { did });
         Ok(())
     }
 }
