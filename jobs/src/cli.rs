@@ -116,14 +116,21 @@ pub struct ClusterArgs {
     #[arg(long, value_name = "FILE", requires = "process")]
     pub hosts: Option<PathBuf>,
     /// The number of this process: its line in the hosts file, from 0
-    #[arg(long, value_name = "P", requires = "hosts")]
+    #[arg(long, value_name = "P")]
     pub process: Option<usize>,
     /// How long to wait for the other processes to start, in seconds
     #[arg(long, value_name = "SECONDS", default_value_t = 60)]
     pub wait: u64,
-    /// Set by the launcher for its children
-    #[arg(long, hide = true)]
-    pub launched: bool,
+    /// Given by the launcher to its children: the addresses of all of them
+    #[arg(long, hide = true, value_delimiter = ',', requires = "process")]
+    pub launched: Vec<String>,
+}
+
+impl ClusterArgs {
+    /// Whether this process is a launcher's child.
+    pub fn is_child(&self) -> bool {
+        !self.launched.is_empty()
+    }
 }
 
 /// `plan`.

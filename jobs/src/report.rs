@@ -98,7 +98,7 @@ fn stages(stages: &BTreeMap<String, StageReport>) -> String {
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     // In the order in which they run, whatever the order of their names.
     let mut order: Vec<_> = stages.iter().collect();
-    order.sort_by_key(|(name, _)| ["gram", "factor", "border"].iter().position(|n| n == name));
+    order.sort_by_key(|(name, _)| ["gram", "factor", "solve", "border"].iter().position(|n| n == name));
     for (name, r) in order {
         rows.push(vec![
             name.clone(),

@@ -46,7 +46,8 @@ fn the_command_line_is_checked() {
     folder.job("").write("hosts", "127.0.0.1:20001\n");
     folder.run(&["run"]).refused(2, "<JOB.toml>");
     folder.run(&["plann", "job.toml"]).refused(2, "similar subcommand");
-    folder.run(&["run", "job.toml", "--process", "0"]).refused(2, "--hosts <FILE>");
+    folder.run(&["run", "job.toml", "--process", "0"]).refused(2, "--process needs --hosts");
+    folder.run(&["run", "job.toml", "--hosts", "hosts"]).refused(2, "--process <P>");
     folder.run(&["run", "job.toml", "--processes", "0"]).refused(2, "0 is not in 1..");
     let both = ["run", "job.toml", "--processes", "2", "--hosts", "hosts", "--process", "0"];
     folder.run(&both).refused(2, "give one of them");

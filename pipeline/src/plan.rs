@@ -30,14 +30,15 @@ impl Forecast {
     }
 }
 
-/// Walks the plan of every process.
+/// Walks the plan of every process; a forecast for each.
 ///
 /// # Errors
 /// [`Error::Defect`] if the plan does not fit the room it was made for.
-pub fn foresee(pass: &dyn Pass, processes: usize) -> Result<Forecast> {
+pub fn foresee(pass: &dyn Pass, processes: usize) -> Result<Vec<Forecast>> {
     let rooms: Vec<Room> = pass.classes().iter().map(|c| c.room).collect();
-    let mut sum = Forecast::default();
+    let mut all = Vec::with_capacity(processes);
     for process in 0..processes {
+        let mut sum = Forecast::default();
         for planned in Replay::new(pass, &rooms, || pass.steps(process)) {
             let planned = planned.map_err(|TooSmall { class }| {
                 Error::Defect(format!("the {} plan does not fit its own room (class {class})", pass.stage()))
@@ -51,6 +52,7 @@ pub fn foresee(pass: &dyn Pass, processes: usize) -> Result<Forecast> {
                 sum.tiles += u64::from(pass.counts(task.target));
             }
         }
+        all.push(sum);
     }
-    Ok(sum)
+    Ok(all)
 }

@@ -41,7 +41,7 @@ pub struct Summary {
     pub sets: BTreeMap<String, SetScores>,
     /// The learning curve, n ascending.
     pub curve: Vec<CurvePoint>,
-    /// What each stage did: `gram`, `factor`, `border`.
+    /// What each stage did: `gram`, `factor`, `solve` (z and alpha), `border`.
     pub stages: BTreeMap<String, StageReport>,
     /// Things the reader should know, a sentence each.
     pub warnings: Vec<String>,

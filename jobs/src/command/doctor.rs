@@ -45,27 +45,13 @@ pub fn run(args: &DoctorArgs, out: &mut Stdout) -> Result<()> {
     let report = Report {
         version: env!("CARGO_PKG_VERSION"),
         blas: leaf::blas().to_string(),
-        gemm_gflops: gemm_gflops(),
+        gemm_gflops: megagram_pipeline::gemm_gflops(GEMM_SIDE),
         cores: machine::cores(),
         memory_bytes: memory.bytes,
         memory_source: memory.source,
         store,
     };
     out.show(&report, text)
-}
-
-/// The rate of one worker's tile gemm: the best of a few runs, the first of which only warms up.
-fn gemm_gflops() -> f64 {
-    let side = GEMM_SIDE;
-    let (a, b) = (vec![0.5; side * side], vec![0.25; side * side]);
-    let mut c = vec![0.0; side * side];
-    let flops = 2.0 * (side as f64).powi(3);
-    let mut rate = || {
-        let began = Instant::now();
-        leaf::gemm_nt(&mut c, &a, &b, side, side);
-        flops / 1e9 / began.elapsed().as_secs_f64()
-    };
-    (0..5).map(|_| rate()).fold(0.0, f64::max)
 }
 
 /// Writes, reads, lists, creates twice and removes a probe object.

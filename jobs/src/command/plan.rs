@@ -22,7 +22,7 @@ fn text(plan: &Plan) -> String {
     text.push_str(&format!("{}: {:.0} GF/s a worker\n\n", plan.blas, plan.gemm_gflops));
     let header = ["stage", "tiles", "read", "gets", "written", "puts", "GFlop", "buffers", "seconds, at least"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
-    for name in ["gram", "factor", "border"] {
+    for name in ["gram", "factor", "solve", "border"] {
         let Some(stage) = plan.stages.get(name) else { continue };
         let (forecast, traffic) = (&stage.forecast, &stage.forecast.traffic);
         rows.push(vec![

@@ -6,7 +6,7 @@ use megagram_pipeline::{Cluster, Stage};
 use megagram_storage::{Id, Store};
 use serde_json::json;
 
-use super::take_name::take_name;
+use super::take_name;
 use crate::cli::{ClusterArgs, RunArgs};
 use crate::exit::{Error, Result};
 use crate::launch::{self, Hello, Hosts};
@@ -17,21 +17,28 @@ use crate::{faults, progress, report};
 /// Does the job as far as `upto`.
 pub fn run(args: &RunArgs, upto: Stage, out: &mut Stdout) -> Result<()> {
     let cluster = &args.cluster;
-    if cluster.launched {
+    if cluster.is_child() {
         faults::leave_words_to_launcher();
     } else if cluster.processes.is_some() && cluster.hosts.is_some() {
         return Err(Error::usage("--processes starts local processes, --hosts joins a cluster: give one of them"));
+    } else if cluster.process.is_some() && cluster.hosts.is_none() {
+        return Err(Error::usage("--process needs --hosts: it is a line of that file"));
     }
     let sharers = usize::from(cluster.processes.unwrap_or(1));
-    let loaded = super::load(&args.job, sharers, cluster.launched)?;
-    let hosts = cluster.hosts.as_deref().map(Hosts::read).transpose()?;
+    let loaded = super::load(&args.job, sharers, cluster.is_child())?;
+    let hosts = match &cluster.hosts {
+        _ if cluster.is_child() => Some(Hosts::new(cluster.launched.clone())),
+        Some(file) => Some(Hosts::read(file)?),
+        None => None,
+    };
     let launching = hosts.is_none() && sharers > 1;
     if (launching || hosts.as_ref().is_some_and(|h| h.len() > 1)) && loaded.job.store.starts_with("memory:") {
         return Err(Error::usage("a memory:// store cannot be seen by several processes; give a folder or a URL"));
     }
-    if !cluster.launched {
-        // Before any peer is waited for, so that every process tells the same.
-        take_name(&Store::open(&loaded.job.store)?, &loaded, args.overwrite)?;
+    megagram_pipeline::check(&loaded.job)?;
+    // Before any peer is waited for, so that every process tells the same.
+    if !cluster.is_child() && !args.overwrite {
+        take_name::is_free(&Store::open(&loaded.job.store)?, &loaded)?;
     }
     if launching {
         return launch::local::run(sharers, out);
@@ -43,10 +50,14 @@ pub fn run(args: &RunArgs, upto: Stage, out: &mut Stdout) -> Result<()> {
     let process = cluster.process;
     let result = megagram_pipeline::run(&loaded.job, upto, cluster, progress::of(process));
     let summary = result.map_err(|e| match e {
-        megagram_pipeline::Error::Lost(_) if args.cluster.launched => Error::Said(5),
+        megagram_pipeline::Error::Lost(_) if args.cluster.is_child() => Error::Said(5),
         e => e.into(),
     })?;
-    if process == 0 { out.show(&summary, report::summary) } else { Ok(()) }
+    if process > 0 {
+        return Ok(());
+    }
+    take_name::take(&Store::open(&loaded.job.store)?, &loaded, &summary)?;
+    out.show(&summary, report::summary)
 }
 
 fn join(hosts: &Hosts, loaded: &Loaded, upto: Stage, args: &ClusterArgs) -> Result<Cluster> {

@@ -1,39 +1,52 @@
 //! One name, one question: a job's results are not silently replaced by those of another.
 //!
-//! `results/<name>/job.json` holds the question of the results beside it. A summary without that
-//! question's results never stays: on `--overwrite` the old results go first.
+//! `results/<name>/job.json` holds the question of the finished results beside it. It is written after them,
+//! so that a run that fails, `--overwrite` or not, leaves the results of the other job as they are.
 
+use megagram_pipeline::Summary;
 use megagram_storage::{Key, Store};
 use serde_json::Value;
 
 use crate::exit::{Error, Result};
 use crate::spec::Loaded;
 
-/// Takes the job's name for its results.
-pub fn take_name(store: &Store, loaded: &Loaded, overwrite: bool) -> Result<()> {
+fn question(name: &str) -> Key {
+    Key::result(name, "job.json")
+}
+
+/// Refuses a name under which another job's results are kept.
+pub fn is_free(store: &Store, loaded: &Loaded) -> Result<()> {
     let name = &loaded.job.name;
-    let (question, summary) = (Key::result(name, "job.json"), Key::result(name, "summary.json"));
-    let taken = read(store, &question)?;
-    if taken.as_ref() == Some(&loaded.identity) {
+    let Some(other) = read(store, &question(name))? else { return Ok(()) };
+    if other == loaded.identity || !store.has(&Key::result(name, "summary.json"))? {
         return Ok(());
     }
-    if let Some(other) = taken.filter(|_| overwrite || store.has(&summary).unwrap_or(true)) {
-        if !overwrite {
-            let mut differences = Vec::new();
-            compare("", &other, &loaded.identity, &mut differences);
-            return Err(Error::usage(format!(
-                "store {}: the name \"{name}\" is taken by another job (it differs in {}); choose another name, or \
-                 --overwrite its results",
-                store.url(),
-                differences.join(", ")
-            )));
-        }
-        for (key, _) in store.list(&format!("results/{name}"))? {
+    let mut differences = Vec::new();
+    compare("", &other, &loaded.identity, &mut differences);
+    Err(Error::usage(format!(
+        "store {}: the name \"{name}\" is taken by another job (it differs in {}); choose another name, or --overwrite \
+         its results",
+        store.url(),
+        differences.join(", ")
+    )))
+}
+
+/// Takes the name for results that are finished; what another job has left goes.
+pub fn take(store: &Store, loaded: &Loaded, summary: &Summary) -> Result<()> {
+    let name = &loaded.job.name;
+    let question = question(name);
+    if read(store, &question)?.as_ref() == Some(&loaded.identity) {
+        return Ok(());
+    }
+    let text = serde_json::to_vec_pretty(&loaded.identity).map_err(|e| Error::usage(e.to_string()))?;
+    store.put(&question, text.into())?;
+    let stays = |key: &Key| summary.files.iter().any(|file| file == key.as_str());
+    for (key, _) in store.list(&format!("results/{name}"))? {
+        if key.as_str() != question.as_str() && !stays(&key) {
             store.remove(&key)?;
         }
     }
-    let text = serde_json::to_vec_pretty(&loaded.identity).map_err(|e| Error::usage(e.to_string()))?;
-    Ok(store.put(&question, text.into())?)
+    Ok(())
 }
 
 fn read(store: &Store, key: &Key) -> Result<Option<Value>> {
@@ -81,16 +94,17 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let store = Store::open("memory://").unwrap();
         let (one, two) = (job(folder.path(), ""), job(folder.path(), "limit = 5"));
-        take_name(&store, &one, false).unwrap();
-        take_name(&store, &two, false).unwrap();
-        store.put(&Key::result("t", "summary.json"), b"{}".to_vec().into()).unwrap();
-        store.put(&Key::result("t", "old.parquet"), b"x".to_vec().into()).unwrap();
-        take_name(&store, &two, false).unwrap();
-        let error = take_name(&store, &one, false).unwrap_err();
+        let write = |name: &str| store.put(&Key::result("t", name), b"{}".to_vec().into()).unwrap();
+        let summary = Summary { files: vec!["results/t/summary.json".into()], ..Summary::default() };
+        is_free(&store, &one).unwrap();
+        write("summary.json");
+        write("old.parquet");
+        take(&store, &two, &summary).unwrap();
+        is_free(&store, &two).unwrap();
+        let error = is_free(&store, &one).unwrap_err();
         assert_eq!(error.code(), 2);
         assert!(error.to_string().contains("(it differs in data.limit)"), "{error}");
-        take_name(&store, &one, true).unwrap();
         let left: Vec<_> = store.list("results").unwrap().into_iter().map(|(k, _)| k.to_string()).collect();
-        assert_eq!(left, ["results/t/job.json"]);
+        assert_eq!(left, ["results/t/job.json", "results/t/summary.json"]);
     }
 }

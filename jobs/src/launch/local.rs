@@ -4,11 +4,9 @@
 //! are asked to end, then made to. What was stored stays, and the same command continues from there.
 
 use std::collections::VecDeque;
-use std::ffi::OsString;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::os::unix::process::{CommandExt, ExitStatusExt};
-use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
@@ -30,10 +28,10 @@ const LINES_KEPT: usize = 50;
 /// The exit code of the process that failed, or [`LOST`] if one was lost.
 pub fn run(count: usize, out: &Stdout) -> Result<()> {
     let cannot = |e: std::io::Error| Error::usage(format!("cannot start {count} processes: {e}"));
-    let hosts = HostsFile::write(&free_addresses(count).map_err(cannot)?).map_err(cannot)?;
+    let addresses = free_addresses(count).map_err(cannot)?.join(",");
     let mut group = Group::default();
     for process in 0..count {
-        group.start(&hosts.path, process, out).map_err(cannot)?;
+        group.start(&addresses, process, out).map_err(cannot)?;
     }
     group.watch()
 }
@@ -55,29 +53,6 @@ pub fn free_addresses(count: usize) -> std::io::Result<Vec<String>> {
         return Err(std::io::Error::other("there are not enough free ports on 127.0.0.1"));
     }
     held.iter().map(|l| l.local_addr().map(|a| a.to_string())).collect()
-}
-
-/// The hosts file of the children, for as long as they run.
-#[derive(Debug)]
-struct HostsFile {
-    path: PathBuf,
-}
-
-impl HostsFile {
-    fn write(addresses: &[String]) -> std::io::Result<Self> {
-        let path = std::env::temp_dir().join(format!("megagram-{}.hosts", std::process::id()));
-        // One of the same name is left from a process that is gone: this one has its number now.
-        let _ = std::fs::remove_file(&path);
-        let mut file = std::fs::File::create_new(&path)?;
-        file.write_all((addresses.join("\n") + "\n").as_bytes())?;
-        Ok(Self { path })
-    }
-}
-
-impl Drop for HostsFile {
-    fn drop(&mut self) {
-        let _ = std::fs::remove_file(&self.path);
-    }
 }
 
 /// How a process ended.
@@ -127,12 +102,10 @@ struct Member {
 struct Group(Vec<Member>);
 
 impl Group {
-    fn start(&mut self, hosts: &Path, process: usize, out: &Stdout) -> std::io::Result<()> {
+    fn start(&mut self, addresses: &str, process: usize, out: &Stdout) -> std::io::Result<()> {
         let mut command = Command::new(std::env::current_exe()?);
         command.args(std::env::args_os().skip(1));
-        let flags: [OsString; 5] =
-            ["--hosts".into(), hosts.into(), "--process".into(), process.to_string().into(), "--launched".into()];
-        command.args(flags).stdin(Stdio::null());
+        command.args(["--launched", addresses, "--process", &process.to_string()]).stdin(Stdio::null());
         match out.share() {
             Some(file) if process == 0 => command.stdout(file),
             _ => command.stdout(Stdio::null()),

@@ -60,7 +60,7 @@ pub fn repair(store: &Store, kind: Kind, id: &Id, options: RepairOptions, progre
                 )
             })?;
             let given = if whole { Given::Stored(recipe.gram, output) } else { Given::Computed(recipe.source, output) };
-            Arc::new(FactorPass::new(place, given, noise_var, missing, 1, ledger)?)
+            Arc::new(FactorPass::new(place, given, noise_var, missing, (1, options.workers), ledger)?)
         }
     };
     let crew = Crew::start(Cluster::alone(), options.workers)?;

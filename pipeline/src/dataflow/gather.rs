@@ -33,7 +33,7 @@ impl Table {
 /// Runs a gather on this worker, together with all other workers of all processes.
 pub fn gather(worker: &mut Worker, table: &Arc<Table>, processes: usize) {
     let workers = worker.peers() / processes;
-    let speaks = worker.index() % workers == 0;
+    let speaks = worker.index().is_multiple_of(workers);
     let probe = ProbeHandle::new();
     let hearing = Arc::clone(table);
     let mut input: InputHandle<u64, _> = InputHandle::new();

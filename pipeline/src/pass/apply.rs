@@ -36,6 +36,7 @@ impl ApplyPass {
     ///
     /// # Errors
     /// [`Error::Memory`] if a tile for each worker and three blocks of rows do not fit.
+    #[allow(clippy::too_many_arguments, reason = "each is a different thing the pass reads")]
     pub fn new(
         id: Id,
         (test, train): (TileGrid, TileGrid),

@@ -106,7 +106,9 @@ impl BorderPass {
         let (tile_bytes, rows_bytes) = (8 * (side * side) as u64, 8 * source.rows_len() as u64);
         let sums_bytes = 8 * (side * (z.len() + 1) * (ask.cuts.len() + 1)) as u64;
         ledger.charge("z", 8 * (z.len() as u64) * factor.grid.n);
-        let slack = (2 * workers + 4) as u64;
+        // A tile for each worker, one that arrives and one that is next: more strips are worth more than
+        // more prefetch.
+        let slack = (workers + 2) as u64;
         let whole = u64::from(blocks) * tile_bytes + rows_bytes + sums_bytes;
         let fixed = slack * tile_bytes + 2 * rows_bytes;
         let strips = ledger.left().saturating_sub(fixed) / whole;

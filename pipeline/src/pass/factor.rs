@@ -16,6 +16,7 @@ use crate::error::{BadPivot, Error, Result};
 use crate::job::Covariance;
 use crate::leaf;
 use crate::schedule::blocks::{Begin, Resident, factor_steps, owner, square};
+use crate::schedule::panels::{self, choose, resident_sets};
 use crate::schedule::residency::{Blocks, Room};
 use crate::schedule::{Name, Op, Space, Step};
 
@@ -63,6 +64,7 @@ pub struct FactorPass {
     missing: HashSet<TileId>,
     processes: usize,
     sets: Vec<Resident>,
+    abreast: u32,
     classes: Vec<Class>,
     given_costs: Costs,
     costs: Costs,
@@ -71,14 +73,20 @@ pub struct FactorPass {
 const TILES: usize = 0;
 const ROWS: usize = 1;
 
-/// Slots a process needs for a square of side `p` among `processes`: its share of the targets, and the
-/// streamed tiles of two steps, so that one can be fetched while the other is used.
-fn slots_for(p: u32, blocks: u32, processes: usize) -> usize {
-    let p = p.min(blocks) as usize;
-    let share = if p == blocks as usize { p * (p + 1) / 2 } else { p * p };
-    let streamed = if p == blocks as usize && processes == 1 { 0 } else { 4 * p };
-    // (i + j) mod P shares a block out evenly but for the rounding.
-    share.div_ceil(processes) + p.min(if processes > 1 { p } else { 0 }) + streamed
+/// Tiles that one process needs for a resident block of one tile: the target, its two inputs, one more
+/// that is on its way.
+const LEAST_SLOTS: usize = 4;
+
+/// The resident sets, and the rows abreast, of the cheapest plan that leaves room for prefetch; with
+/// little memory, of one that leaves less.
+fn resident(blocks: u32, slots: usize, processes: usize, workers: usize) -> (Vec<Resident>, u32) {
+    for (workers, slack) in [(workers, 4 * workers), (workers, 2), (1, 1), (1, 0)] {
+        let space = panels::Space { slots, processes, workers, slack };
+        if let Some(panels) = choose(blocks, space) {
+            return (resident_sets(&panels, blocks), space.rows_abreast());
+        }
+    }
+    (square(blocks, 1), 1)
 }
 
 impl FactorPass {
@@ -91,38 +99,37 @@ impl FactorPass {
         given: Given,
         noise_var: f64,
         missing: HashSet<TileId>,
-        processes: usize,
+        (processes, workers): (usize, usize),
         mut ledger: Ledger,
     ) -> Result<Self> {
         let side = place.grid.tile as usize;
         let tile_bytes = 8 * (side * side) as u64;
         let blocks = place.grid.blocks();
-        let least = slots_for(1, blocks, processes);
-        let mut classes = Vec::new();
+        let least = LEAST_SLOTS + processes.min(2) - 1;
         let mut rows = Class { len: 0, room: Room { slots: 0 } };
         if let Given::Computed(source, _) = &given {
             let bytes = 8 * source.rows_len() as u64;
-            ledger.require(
-                "the factor: a resident block of one tile and two blocks of rows",
-                least as u64 * tile_bytes + 2 * bytes,
-            )?;
+            let what = "the factor: a resident block of one tile and two blocks of rows";
+            ledger.require(what, least as u64 * tile_bytes + 2 * bytes)?;
             // A tenth of memory for rows: each is needed by a whole row and column of targets.
-            let wanted = (ledger.left() / 10 / bytes.max(1)).clamp(2, u64::from(blocks) + 2);
+            let spare = ledger.left() - least as u64 * tile_bytes;
+            let wanted = (ledger.left() / 10).min(spare) / bytes.max(1);
+            let wanted = wanted.clamp(2, u64::from(blocks) + 2);
             ledger.charge("rows", wanted * bytes);
             rows = Class { len: source.rows_len(), room: Room { slots: wanted as usize } };
         }
         ledger.require("the factor: a resident block of one tile", least as u64 * tile_bytes)?;
-        let slots = ledger.slots(tile_bytes);
-        let p = (1..=blocks.max(1)).rev().find(|p| slots_for(*p, blocks, processes) <= slots).unwrap_or(1);
-        let all = place.grid.lower_len() as usize;
-        classes.push(Class { len: side * side, room: Room { slots: slots.min(all) } });
-        classes.push(rows);
+        let slots = ledger.slots(tile_bytes).min(place.grid.lower_len() as usize + least);
+        let (sets, abreast) = resident(blocks, slots, processes, workers);
+        let tiles = Class { len: side * side, room: Room { slots } };
+        let classes = vec![tiles, rows];
         let given_columns = match &given {
             Given::Stored(gram, _) => gram.columns(),
             Given::Computed(..) => vec![],
         };
         Ok(Self {
-            sets: square(blocks, p),
+            sets,
+            abreast,
             given_costs: Costs::new(&given_columns),
             costs: Costs::new(&["l"]),
             place,
@@ -173,7 +180,7 @@ impl Pass for FactorPass {
             Given::Computed(..) => Begin::Compute,
         };
         Box::new(self.sets.iter().zip(0..).flat_map(move |(set, group)| {
-            factor_steps(set, group, begin, |i, k| {
+            factor_steps(set, group, begin, self.abreast, |i, k| {
                 owner(i, k, self.processes) == process && self.missing.contains(&TileId::new(i, k))
             })
         }))

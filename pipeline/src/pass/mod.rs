@@ -60,7 +60,7 @@ pub struct Leaf<'a> {
 
 /// A sweep over tiles.
 pub trait Pass: Blocks + Send + Sync {
-    /// The stage's name in summaries and progress: `gram`, `factor` or `border`.
+    /// The stage's name in summaries and progress: `gram`, `factor`, `solve` or `border`.
     fn stage(&self) -> &'static str;
     /// The size classes and their room.
     fn classes(&self) -> Vec<Class>;

@@ -120,7 +120,7 @@ impl Blocks for SolvePass {
 
 impl Pass for SolvePass {
     fn stage(&self) -> &'static str {
-        "factor"
+        "solve"
     }
 
     fn classes(&self) -> Vec<Class> {

@@ -84,8 +84,10 @@ fn prepare_all(
 impl Run<'_> {
     pub(super) fn data(&mut self) -> Result<DataSets> {
         let (data, tile, store) = (&self.job.data, self.job.compute.tile, &self.store);
-        self.progress.begin("data", "files", 1);
+        let sources = 1 + data.test.len() as u64;
+        self.progress.begin("data", "sets", sources);
         let ids = self.crew.lead(|| prepare_all(store, data, tile, |store, request| Ok(prepare(store, request)?)))?;
+        self.progress.advance(sources);
         self.progress.end();
         let read = |id: &Id| -> Result<Arc<Prepared>> { Ok(Arc::new(Prepared::read(store, id)?)) };
         let missing = || Error::Defect("process 0 prepared fewer matrices than the job has".into());

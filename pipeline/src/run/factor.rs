@@ -1,4 +1,4 @@
-//! The factor stage: the noise ladder around the sweep, then z and alpha.
+//! The factor stage: the noise ladder around the sweep. Then the solve stage: z and alpha.
 
 use std::sync::Arc;
 
@@ -15,7 +15,7 @@ use crate::gp::evidence::{log_evidence, smallest_pivot};
 use crate::job::Noise;
 use crate::pass::factor::{FactorPass, FactorPlace, Given};
 use crate::pass::solve::{Direction, SolvePass, Solved};
-use crate::plan::{Forecast, foresee};
+use crate::plan::Forecast;
 use crate::summary::Pivot;
 
 /// A complete factor and what it says of the targets.
@@ -50,12 +50,13 @@ impl Run<'_> {
         let rungs = rungs(gp.noise, gp.noise_ladder, gp.noise_max, gram.mean_diagonal);
         let mut counting = Counting::begin("factor", &self.store);
         let outcome = self.climb(data, gram, &rungs, &mut counting);
-        let outcome = outcome.and_then(|(place, noise_var)| {
-            let (z, alpha, l_diag) = self.solve(data, &place, &mut counting)?;
-            Ok(Factor { place, noise_var, z, alpha, l_diag })
-        });
         self.report(counting, &outcome)?;
-        let factor = outcome?;
+        let (place, noise_var) = outcome?;
+        let mut counting = Counting::begin("solve", &self.store);
+        let outcome = self.solve(data, &place, &mut counting);
+        self.report(counting, &outcome)?;
+        let (z, alpha, l_diag) = outcome?;
+        let factor = Factor { place, noise_var, z, alpha, l_diag };
         self.tell_factor(gram, &factor);
         Ok(factor)
     }
@@ -150,7 +151,7 @@ impl Run<'_> {
         let (ledger, bridge, _) = self.budget(1, network, data.train.n)?;
         let found = self.stored((Kind::Factor, &place.id, place.grid), &["l"], &bridge, |tile, _| place.load(tile))?;
         counting.reuse(found.present);
-        counting.expect(Forecast { traffic: found.cost, ..Forecast::default() });
+        counting.foresee(&[Forecast { traffic: found.cost, ..Forecast::default() }]);
         if found.missing.is_empty() {
             return Ok(());
         }
@@ -159,20 +160,15 @@ impl Run<'_> {
         } else {
             Given::Computed(self.training_source(data), gram.output)
         };
-        let tiles = found.missing.len() as u64;
-        let pass = FactorPass::new(place.clone(), given, noise_var, found.missing, self.crew.processes, ledger)?;
-        let before = counting.expected();
-        counting.expect(foresee(&pass, self.crew.processes)?);
-        let start = self.store.traffic();
-        self.progress.begin("factor", "tiles", tiles);
-        let done = self.crew.sweep(Arc::new(pass), &bridge, &self.progress);
-        self.progress.end();
-        if done.is_err() {
-            let spent = self.crew.gather(&self.store.traffic().since(start))?;
-            counting.broke_off(before, spent.into_iter().fold(Default::default(), |a, b| a.plus(b)));
-        }
-        counting.did(done?);
-        Ok(())
+        let pass = FactorPass::new(
+            place.clone(),
+            given,
+            noise_var,
+            found.missing,
+            (self.crew.processes, self.crew.workers),
+            ledger,
+        )?;
+        self.sweep(Arc::new(pass), &bridge, counting)
     }
 
     /// z and alpha of the job's targets, from the store or from the factor.
@@ -221,8 +217,7 @@ impl Run<'_> {
         if found.is_none() {
             let (ledger, bridge, _) = self.budget(1, None, 0)?;
             let pass = Arc::new(SolvePass::new(place.clone(), direction, given, self.crew.workers, ledger)?);
-            counting.expect(foresee(&*pass, self.crew.processes)?);
-            self.crew.sweep(Arc::clone(&pass) as _, &bridge, &self.progress)?;
+            self.sweep(Arc::clone(&pass) as _, &bridge, counting)?;
             self.crew.lead(|| {
                 let solved = pass.take();
                 let mut table = Table::default();

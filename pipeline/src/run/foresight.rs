@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use megagram_storage::dataset::{Prepared, open};
-use megagram_storage::{Id, Store, TileGrid};
+use megagram_storage::{Id, TileGrid, is_url};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
@@ -43,7 +43,7 @@ pub struct Plan {
     pub gemm_gflops: f64,
     /// Peak memory of a process's buffers in bytes: the job's budget.
     pub memory: u64,
-    /// Stages in order: `gram`, `factor`, `border`.
+    /// Stages in order: `gram`, `factor`, `solve`, `border`.
     pub stages: BTreeMap<String, StagePlan>,
 }
 
@@ -74,8 +74,6 @@ struct Planner<'a> {
 /// As [`super::run`], for what can be told without running: sources, kernel, memory.
 pub fn plan(job: &Job, processes: usize) -> Result<Plan> {
     let kernel = check(job)?;
-    // Opened as a run would open it, so that a store that cannot be used is told now.
-    let store = Store::open(&job.store)?;
     let (rows, width) = shape(&job.data.train)?;
     let n = match job.data.limit {
         Some(limit) if limit > rows => {
@@ -87,7 +85,7 @@ pub fn plan(job: &Job, processes: usize) -> Result<Plan> {
     let network = Network::compile(&kernel, width).map_err(|e| Error::Usage(e.to_string()))?;
     let tile = job.compute.tile;
     let rate = gemm_gflops(tile as usize);
-    let local = store.folder().is_some();
+    let local = !is_url(&job.store) || job.store.starts_with("file://");
     let mut planner = Planner { job, processes, local, network, stages: BTreeMap::new(), rate };
     planner.all(n, width)?;
     Ok(Plan {
@@ -115,6 +113,28 @@ fn shape(pair: &Pair) -> Result<(u64, usize)> {
         match source.next_block(4096, &mut block)? {
             0 => return Ok((rows, width)),
             more => rows += more as u64,
+        }
+    }
+}
+
+/// How many columns the targets have.
+fn target_columns(job: &Job) -> Result<usize> {
+    use megagram_storage::dataset::Targets;
+    let (Some(source), None) = (&job.data.train.y, job.data.classes) else {
+        return Ok(job.data.classes.unwrap_or(1) as usize);
+    };
+    let mut y = open(source)?;
+    if job.data.targets == Targets::Values {
+        return Ok(y.width());
+    }
+    let (mut left, mut largest, mut block) = (job.data.limit.unwrap_or(u64::MAX), 0.0f64, Vec::new());
+    loop {
+        block.clear();
+        let rows = y.next_block(left.min(4096) as usize, &mut block)?;
+        left -= rows as u64;
+        largest = block.iter().copied().fold(largest, f64::max);
+        if rows == 0 || left == 0 {
+            return Ok(largest as usize + 1);
         }
     }
 }
@@ -151,12 +171,15 @@ impl Planner<'_> {
             Given::Computed(Arc::clone(&source), output)
         };
         let (book, _) = self.ledger(1, !job.compute.keep_gram, n);
-        self.add("factor", &FactorPass::new(place.clone(), given, 0.0, everything(), processes, book)?)?;
-        let count = job.data.classes.unwrap_or(1) as usize;
+        self.add(
+            "factor",
+            &FactorPass::new(place.clone(), given, 0.0, everything(), (processes, job.compute.workers), book)?,
+        )?;
+        let count = target_columns(job)?;
         let zeros = vec![vec![0.0; n as usize]; count];
         for direction in [Direction::Forward, Direction::Backward] {
             let (book, _) = self.ledger(1, false, 0);
-            self.add("factor", &SolvePass::new(place.clone(), direction, zeros.clone(), job.compute.workers, book)?)?;
+            self.add("solve", &SolvePass::new(place.clone(), direction, zeros.clone(), job.compute.workers, book)?)?;
         }
         let mut cuts = sizes(&job.gp.curve, n)?;
         if cuts.last() != Some(&n) {
@@ -203,10 +226,10 @@ impl Planner<'_> {
     }
 
     fn add(&mut self, name: &str, pass: &dyn Pass) -> Result<()> {
-        let forecast = foresee(pass, self.processes)?;
+        let forecasts = foresee(pass, self.processes)?;
         let slots: u64 = pass.classes().iter().map(|c| 8 * (c.len * c.room.slots) as u64).sum();
         let stage = self.stages.entry(name.to_owned()).or_default();
-        stage.forecast = stage.forecast.plus(forecast);
+        stage.forecast = forecasts.into_iter().fold(stage.forecast, Forecast::plus);
         stage.memory_bytes = stage.memory_bytes.max(slots);
         let workers = (self.processes * self.job.compute.workers) as f64;
         stage.seconds = stage.forecast.flops / 1e9 / (self.rate * workers);
@@ -215,7 +238,7 @@ impl Planner<'_> {
 }
 
 /// The rate of one tile gemm on this machine, GF/s: the best of a few short runs.
-fn gemm_gflops(side: usize) -> f64 {
+pub fn gemm_gflops(side: usize) -> f64 {
     let side = side.min(1024);
     let (a, b) = (vec![0.5; side * side], vec![0.25; side * side]);
     let mut c = vec![0.0; side * side];

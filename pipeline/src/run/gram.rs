@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::job::Covariance;
 use crate::pass::gram::{GramPass, GramPlace};
 use crate::pass::source::{Rows, Source};
-use crate::plan::foresee;
+use crate::plan::Forecast;
 
 /// The matrix that the factor is of.
 pub(super) struct Gram {
@@ -65,20 +65,14 @@ impl Run<'_> {
         let found = self.stored((Kind::Gram, &place.id, place.grid), &place.columns(), &bridge, load);
         let outcome = found.and_then(|found| {
             counting.reuse(found.present);
-            counting.expect(crate::plan::Forecast { traffic: found.cost, ..Default::default() });
+            counting.foresee(&[Forecast { traffic: found.cost, ..Forecast::default() }]);
             if found.missing.is_empty() {
                 return Ok(());
             }
-            let tiles = found.missing.len() as u64;
             let split = (self.crew.workers, in_flight.saves);
             let source = self.training_source(data);
             let pass = GramPass::new(place.clone(), source, found.missing, self.crew.processes, split, ledger)?;
-            counting.expect(foresee(&pass, self.crew.processes)?);
-            self.progress.begin("gram", "tiles", tiles);
-            let done = self.crew.sweep(Arc::new(pass), &bridge, &self.progress);
-            self.progress.end();
-            counting.did(done?);
-            Ok(())
+            self.sweep(Arc::new(pass), &bridge, &mut counting)
         });
         self.report(counting, &outcome)?;
         outcome

@@ -26,7 +26,7 @@ use crate::leaf;
 use crate::progress::Progress;
 use crate::summary::Summary;
 
-pub use foresight::{Plan, StagePlan, plan};
+pub use foresight::{Plan, StagePlan, gemm_gflops, plan};
 
 /// How far a run goes. Each stage does what it needs of the earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use megagram_storage::bridge::Bridge;
 use megagram_storage::table::Table;
 use megagram_storage::{Id, Key, Kind, Manifest, TileGrid};
 use serde_json::json;
@@ -21,7 +20,6 @@ use crate::pass::apply::ApplyPass;
 use crate::pass::border::{Ask, BorderPass, BorderPlace};
 use crate::pass::covariance::CovariancePass;
 use crate::pass::source::{Rows, Source};
-use crate::plan::foresee;
 use crate::summary::{CurvePoint, SetScores};
 
 /// Whether means alone are asked for, which need neither V nor the curve's sums.
@@ -49,7 +47,8 @@ impl Run<'_> {
             })
             .collect();
         self.warn_of_curve();
-        (self.summary.sets.clear(), self.summary.files.clear());
+        self.summary.sets.clear();
+        self.summary.files.clear();
         for test in &data.tests {
             let border = self.border(data, gram, factor, test, &curve)?;
             let mut counting = Counting::begin("border", &self.store);
@@ -163,16 +162,7 @@ impl Run<'_> {
             let (place, of) = (border.place.clone(), factor.place.clone());
             Arc::new(BorderPass::new(place, of, source, ask, factor.z.clone(), &missing, crew, ledger)?)
         };
-        self.sweep_border(pass, &bridge, missing.len() as u64 * tiles_a_strip, counting)
-    }
-
-    fn sweep_border(&self, pass: Arc<dyn Pass>, bridge: &Bridge, tiles: u64, counting: &mut Counting) -> Result<()> {
-        counting.expect(foresee(&*pass, self.crew.processes)?);
-        self.progress.begin("border", "tiles", tiles);
-        let done = self.crew.sweep(pass, bridge, &self.progress);
-        self.progress.end();
-        counting.did(done?);
-        Ok(())
+        self.sweep(pass, &bridge, counting)
     }
 
     /// Writes the full test covariance, if it is asked for and not there.
@@ -187,7 +177,7 @@ impl Run<'_> {
         let (ledger, bridge, _) = self.budget(1, Some(&border.source.network), rows)?;
         let pass = CovariancePass::new(border.place.clone(), Arc::clone(&border.source), gram.output, ledger)?;
         let pass = Arc::new(pass);
-        self.sweep_border(Arc::clone(&pass) as _, &bridge, 0, counting)?;
+        self.sweep(Arc::clone(&pass) as _, &bridge, counting)?;
         let store = &self.store;
         self.crew.lead(|| {
             let mut table = Table::default();

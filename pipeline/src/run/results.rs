@@ -1,9 +1,10 @@
 //! What a run leaves for its reader: `results/<job>/`.
 
-use megagram_storage::Key;
 use megagram_storage::table::{Column, Table};
+use megagram_storage::{Id, Key, Kind, Manifest};
 
 use super::data::DataSets;
+use super::gram::gram_spec;
 use super::{Run, Stage};
 use crate::error::{Error, Result};
 use crate::gp::scores::Posterior;
@@ -39,8 +40,8 @@ impl Run<'_> {
                 _ => 0,
             };
             let wanted = triangle * (outputs as u64 + factor) + border;
-            // What is there already needs no room; a rerun of a finished job must not be refused.
-            let there: u64 = store.list("")?.iter().map(|(_, size)| size).sum();
+            // What is there already needs no room: a rerun of a finished job must not be refused.
+            let there = self.stored_bytes(data)?;
             if wanted.saturating_sub(there) > free {
                 return Err(Error::Usage(format!(
                     "the store {} has {} MiB free, the plan writes {} MiB: make room (megagram rm), or use another store",
@@ -51,6 +52,29 @@ impl Run<'_> {
             }
             Ok(())
         })
+    }
+
+    /// Bytes of this job's gram, of the factors of it and of the borders of those, in the store.
+    fn stored_bytes(&self, data: &DataSets) -> Result<u64> {
+        let gram = Id::of(&gram_spec(&self.kernel.canonical(), data.train.content()));
+        let mut folders = vec![format!("gram/{gram}/tiles")];
+        let mut of = vec![gram];
+        for (kind, fact) in [(Kind::Factor, "gram"), (Kind::Border, "factor")] {
+            let ids = self.store.folders(kind.folder())?;
+            let ids: Vec<Id> = ids.iter().filter_map(|name| Id::parse(name)).collect();
+            let mut found = Vec::new();
+            for id in ids {
+                let manifest = Manifest::find(&self.store, kind, &id)?;
+                let Some(source) = manifest.and_then(|m| m.fact::<Id>(fact).ok()) else { continue };
+                if of.contains(&source) {
+                    folders.push(format!("{kind}/{id}/tiles"));
+                    found.push(id);
+                }
+            }
+            of = found;
+        }
+        let sizes = folders.iter().map(|folder| Ok(self.store.list(folder)?.iter().map(|(_, size)| size).sum::<u64>()));
+        sizes.sum()
     }
 
     /// Writes `summary.json`.

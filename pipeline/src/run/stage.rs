@@ -1,14 +1,17 @@
 //! What a stage did, counted and summed over processes.
 
+use std::sync::Arc;
 use std::time::Instant;
 
+use megagram_storage::bridge::Bridge;
 use megagram_storage::{Store, Traffic};
 use serde::{Deserialize, Serialize};
 
 use super::Run;
 use crate::dataflow::Done;
 use crate::error::Result;
-use crate::plan::Forecast;
+use crate::pass::Pass;
+use crate::plan::{Forecast, foresee};
 use crate::summary::StageReport;
 
 /// A stage under way in this process.
@@ -47,29 +50,39 @@ impl Counting {
         self.reused += tiles;
     }
 
-    /// What is about to be done, as foreseen.
-    pub(super) fn expect(&mut self, forecast: Forecast) {
-        self.forecast = self.forecast.plus(forecast);
-    }
-
-    /// What has been done.
-    pub(super) fn did(&mut self, done: Done) {
-        self.done.tiles += done.tiles;
-        self.done.flops += done.flops;
-    }
-
-    /// A pass that broke off: what it cost is what was expected of it.
-    pub(super) fn broke_off(&mut self, before: Forecast, traffic: Traffic) {
-        self.forecast = before.plus(Forecast { traffic, ..Forecast::default() });
-    }
-
-    /// What was expected so far.
-    pub(super) fn expected(&self) -> Forecast {
-        self.forecast
+    /// What is about to be done, as foreseen for each process.
+    pub(super) fn foresee(&mut self, forecasts: &[Forecast]) {
+        self.forecast = forecasts.iter().fold(self.forecast, |sum, f| sum.plus(*f));
     }
 }
 
 impl Run<'_> {
+    /// Runs a pass of a stage, which knows beforehand what it will cost.
+    pub(super) fn sweep(&self, pass: Arc<dyn Pass>, bridge: &Bridge, counting: &mut Counting) -> Result<()> {
+        let forecasts = foresee(&*pass, self.crew.processes)?;
+        let before = counting.forecast;
+        counting.foresee(&forecasts);
+        let since = self.store.traffic();
+        let tiles = forecasts.get(self.crew.process).map_or(0, |f| f.tiles);
+        if tiles > 0 {
+            self.progress.begin(counting.name, "tiles", tiles);
+        }
+        let done = self.crew.sweep(pass, bridge, &self.progress);
+        if tiles > 0 {
+            self.progress.end();
+        }
+        if done.is_err() {
+            // What was not done is not to be expected; what was, is.
+            let spent = self.crew.gather(&self.store.traffic().since(since))?;
+            let traffic = spent.into_iter().fold(Traffic::default(), Traffic::plus);
+            counting.forecast = before.plus(Forecast { traffic, ..Forecast::default() });
+        }
+        let done = done?;
+        counting.done.tiles += done.tiles;
+        counting.done.flops += done.flops;
+        Ok(())
+    }
+
     /// Ends a stage: its report joins the summary, beside what earlier rounds of it did. A round that
     /// broke off was not to be foreseen: it counts as expected what it did.
     pub(super) fn report<T>(&mut self, counting: Counting, outcome: &Result<T>) -> Result<()> {

@@ -1,5 +1,6 @@
 //! Square resident blocks for the left-looking sweep: p×p targets stay, finished tiles stream past.
 
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::{Create, Name, Op, Space, Step, Task};
@@ -8,9 +9,9 @@ use super::{Create, Name, Op, Space, Step, Task};
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Resident {
     /// Block rows.
-    pub rows: std::ops::Range<u32>,
+    pub rows: Range<u32>,
     /// Block columns.
-    pub cols: std::ops::Range<u32>,
+    pub cols: Range<u32>,
 }
 
 impl Resident {
@@ -47,12 +48,14 @@ pub enum Begin {
 /// The steps of the factor sweep for one resident set and one process:
 /// `L[i,k] = (K[i,k] − Σ_{j<k} L[i,j] L[k,j]ᵀ) L[k,k]⁻ᵀ` for the targets that `mine` holds.
 ///
-/// Columns left of the set first, one step each; then right-looking within the set, column j+1 first
-/// so that its diagonal tile is factored while the rest of column j is applied.
+/// Columns left of the set first, `abreast` rows of them a step, so that little needs to be in memory
+/// beside the targets; then right-looking within the set, column j+1 first so that its diagonal tile is
+/// factored while the rest of column j is applied.
 pub fn factor_steps<'a>(
     set: &Resident,
     group: u32,
     begin: Begin,
+    abreast: u32,
     mine: impl Fn(u32, u32) -> bool,
 ) -> Box<dyn Iterator<Item = Step> + 'a> {
     let l = |i, k| Name::new(Space::Factor, i, k);
@@ -63,11 +66,13 @@ pub fn factor_steps<'a>(
     if targets.is_empty() {
         return Box::new(std::iter::empty());
     }
-    // What one column does to the targets of another.
+    // What one column does to the targets of others, a few rows of it at a time.
+    let rows = set.rows.clone();
+    let bands = rows.clone().step_by(abreast.max(1) as usize).map(move |i| i..(i + abreast).min(rows.end));
     let apply = {
         let targets = Arc::clone(&targets);
-        move |j: u32, cols: std::ops::Range<u32>| -> Vec<Task> {
-            let hit = targets.iter().filter(|(_, k)| cols.contains(k));
+        move |j: u32, rows: Range<u32>, cols: Range<u32>| -> Vec<Task> {
+            let hit = targets.iter().filter(|(i, k)| rows.contains(i) && cols.contains(k));
             hit.map(|&(i, k)| update(i, k, j)).collect()
         }
     };
@@ -89,14 +94,25 @@ pub fn factor_steps<'a>(
         let init = (begin == Begin::Compute).then(|| Task::new(Op::Init, l(i, k), Some(x(i)), Some(x(k))));
         Step::of(group, create, init.into_iter().collect())
     });
-    let apply_left = apply.clone();
-    let left = (0..first).map(move |j| Step::of(group, vec![], apply_left(j, first..end)));
+    let left = {
+        let (apply, bands) = (apply.clone(), bands.clone());
+        (0..first).flat_map(move |j| {
+            let apply = apply.clone();
+            bands.clone().map(move |rows| Step::of(group, vec![], apply(j, rows, first..end)))
+        })
+    };
     let corner = diagonal(first).into_iter().map(move |t| Step::of(group, vec![], vec![t]));
     let within = (first..end).flat_map(move |j| {
-        let mut tasks = apply(j, j + 1..j + 2);
-        tasks.extend((j + 1 < end).then(|| diagonal(j + 1)).flatten());
-        tasks.extend(apply(j, j + 2..end));
-        [Step::of(group, vec![], below(j)), Step::of(group, vec![], tasks)]
+        let solve = Step::of(group, vec![], below(j));
+        let next = |rows| Step::of(group, vec![], apply(j, rows, j + 1..j + 2));
+        let rest = |rows| Step::of(group, vec![], apply(j, rows, j + 2..end));
+        let diagonal = (j + 1 < end).then(|| diagonal(j + 1)).flatten();
+        let diagonal = Step::of(group, vec![], diagonal.into_iter().collect());
+        let mut steps = vec![solve];
+        steps.extend(bands.clone().map(next));
+        steps.push(diagonal);
+        steps.extend(bands.clone().map(rest));
+        steps
     });
     let steps = begins.chain(left).chain(corner).chain(within);
     Box::new(steps.filter(|s| !s.tasks.is_empty() || !s.creates.is_empty()))
@@ -126,7 +142,9 @@ mod tests {
             let mut finished: HashSet<Name> = HashSet::new();
             for (group, set) in square(blocks, p).iter().enumerate() {
                 let mut shares: Vec<std::collections::VecDeque<Step>> = (0..processes)
-                    .map(|q| factor_steps(set, group as u32, Begin::Load, |i, k| owner(i, k, processes) == q).collect())
+                    .map(|q| {
+                        factor_steps(set, group as u32, Begin::Load, 2, |i, k| owner(i, k, processes) == q).collect()
+                    })
                     .collect();
                 while shares.iter().any(|s| !s.is_empty()) {
                     let mut moved = false;

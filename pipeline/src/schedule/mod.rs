@@ -5,6 +5,7 @@
 //! be simulated, predicted and then followed to the letter.
 
 pub mod blocks;
+pub mod panels;
 pub mod residency;
 pub mod strips;
 
@@ -13,19 +14,19 @@ use serde::{Deserialize, Serialize};
 /// What kind of block a [`Name`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 pub enum Space {
-    /// A tile `K[row, col]` of the Gram.
+    /// A tile of the Gram.
     Gram,
-    /// A tile `L[row, col]` of the factor.
+    /// A tile of the factor.
     Factor,
-    /// A tile `V[row, col]` of the border; `row` is a block of test rows.
+    /// A tile of the border; `row` is a block of test rows.
     Border,
     /// A tile of the posterior test covariance.
     Covariance,
-    /// Training rows `X[row]`.
+    /// Training rows of block `row`.
     Rows,
-    /// Test rows `X*[row]`.
+    /// Test rows of block `row`.
     TestRows,
-    /// A few rows right of a block column: `z[col]`, `alpha[col]`, or means of test block `col`.
+    /// A few rows: z or alpha of block column `col`, or means of test block `col`.
     Thin,
 }
 
