@@ -67,15 +67,17 @@ pub fn factor_steps<'a>(
         return Box::new(std::iter::empty());
     }
     // What one column does to the targets of others, a few rows of it at a time.
-    let rows = set.rows.clone();
-    let bands = rows.clone().step_by(abreast.max(1) as usize).map(move |i| i..(i + abreast).min(rows.end));
-    let apply = {
-        let targets = Arc::clone(&targets);
-        move |j: u32, rows: Range<u32>, cols: Range<u32>| -> Vec<Task> {
-            let hit = targets.iter().filter(|(i, k)| rows.contains(i) && cols.contains(k));
-            hit.map(|&(i, k)| update(i, k, j)).collect()
-        }
+    let band_of = |i: u32| ((i - set.rows.start) / abreast.max(1)) as usize;
+    let mut bands = vec![Vec::new(); band_of(set.rows.end - 1) + 1];
+    for &(i, k) in targets.iter() {
+        bands[band_of(i)].push((i, k));
+    }
+    let bands: Arc<[Vec<(u32, u32)>]> = bands.into();
+    let apply = move |j: u32, band: usize, cols: Range<u32>| -> Step {
+        let hit = bands[band].iter().filter(|(_, k)| cols.contains(k));
+        Step::of(group, vec![], hit.map(|&(i, k)| update(i, k, j)).collect())
     };
+    let count = band_of(set.rows.end - 1) + 1;
     let diagonal = {
         let targets = Arc::clone(&targets);
         move |k: u32| targets.contains(&(k, k)).then(|| finish(k, k))
@@ -95,23 +97,19 @@ pub fn factor_steps<'a>(
         Step::of(group, create, init.into_iter().collect())
     });
     let left = {
-        let (apply, bands) = (apply.clone(), bands.clone());
+        let apply = apply.clone();
         (0..first).flat_map(move |j| {
             let apply = apply.clone();
-            bands.clone().map(move |rows| Step::of(group, vec![], apply(j, rows, first..end)))
+            (0..count).map(move |band| apply(j, band, first..end))
         })
     };
     let corner = diagonal(first).into_iter().map(move |t| Step::of(group, vec![], vec![t]));
     let within = (first..end).flat_map(move |j| {
-        let solve = Step::of(group, vec![], below(j));
-        let next = |rows| Step::of(group, vec![], apply(j, rows, j + 1..j + 2));
-        let rest = |rows| Step::of(group, vec![], apply(j, rows, j + 2..end));
         let diagonal = (j + 1 < end).then(|| diagonal(j + 1)).flatten();
-        let diagonal = Step::of(group, vec![], diagonal.into_iter().collect());
-        let mut steps = vec![solve];
-        steps.extend(bands.clone().map(next));
-        steps.push(diagonal);
-        steps.extend(bands.clone().map(rest));
+        let mut steps = vec![Step::of(group, vec![], below(j))];
+        steps.extend((0..count).map(|band| apply(j, band, j + 1..j + 2)));
+        steps.push(Step::of(group, vec![], diagonal.into_iter().collect()));
+        steps.extend((0..count).map(|band| apply(j, band, j + 2..end)));
         steps
     });
     let steps = begins.chain(left).chain(corner).chain(within);
