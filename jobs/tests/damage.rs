@@ -100,6 +100,27 @@ fn damage_of_anything_else_that_is_reused_is_mended_too() {
 }
 
 #[test]
+fn a_tile_of_v_that_is_damaged_or_gone_is_made_again() {
+    let folder = Folder::new();
+    let job = Digits { gp: "covariance = true", ..JOB };
+    let summary = job.run(&folder, "out", &[]).json();
+    let store = folder.path("out");
+    let wanted = objects(&store, &["border", "results/digits/covariance-test.parquet"]);
+    let id = summary["ids"]["border/test"].as_str().unwrap();
+    let tile = folder.path(&format!("out/border/{id}/tiles/000001-000002.parquet"));
+    let damages: [(Damage<'_>, u64); 2] =
+        [(("gone", &|p| std::fs::remove_file(p).unwrap()), 0), (("one bit", &|p| flip(p, 80_000)), 1)];
+    for ((what, damage), repaired) in damages {
+        damage(&tile);
+        let again = job.run(&folder, "out", &[]).json();
+        assert_eq!(again["repaired"], repaired, "{what}");
+        let mut found = objects(&store, &["border", "results/digits/covariance-test.parquet"]);
+        found.retain(|key, _| !key.contains("/aside/"));
+        assert_same(&found, &wanted, what);
+    }
+}
+
+#[test]
 fn what_rm_took_is_made_again() {
     let folder = Folder::new();
     let summary = JOB.run(&folder, "out", &[]).json();

@@ -122,15 +122,23 @@ impl Run<'_> {
         Ok(Border { place, cuts, source })
     }
 
-    /// Strips that are not in the store; those that are have been read whole and verified.
+    /// Strips that are not in the store; those that are have been read whole and verified. Where V is asked
+    /// for, a strip is there when its row of V is.
     fn missing_strips(&self, border: &Border) -> Result<Vec<u32>> {
         let store = &self.store;
         let id = &border.place.id;
         self.crew.lead(|| {
             let mut missing = Vec::new();
-            for strip in 0..border.place.test.blocks() {
+            let tiles_of_v = if self.job.gp.covariance { border.place.train.blocks() } else { 0 };
+            let mut left = vec![tiles_of_v; border.place.test.blocks() as usize];
+            for (key, _) in store.list(&format!("border/{id}/tiles"))? {
+                if let Some(left) = key.tile_id().and_then(|tile| left.get_mut(tile.row as usize)) {
+                    *left = left.saturating_sub(1);
+                }
+            }
+            for (strip, left) in (0..).zip(left) {
                 let key = Key::strip(id, strip);
-                if store.has(&key)? {
+                if left == 0 && store.has(&key)? {
                     Table::decode(&key, store.get(&key)?)?;
                 } else {
                     missing.push(strip);
