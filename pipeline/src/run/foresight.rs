@@ -9,8 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::budget::{InFlight, ledger};
-use super::check;
 use super::predict::means_only;
+use super::{Stage, check};
 use crate::error::{Error, Result};
 use crate::gp::evidence::sizes;
 use crate::job::{Job, Pair};
@@ -53,19 +53,40 @@ pub struct StagePlan {
     /// Counted work.
     #[serde(flatten)]
     pub forecast: Forecast,
-    /// Bytes of slots, buffers and bodies that the stage may hold at once, in each process.
+    /// Bytes of slots, pack buffers, bodies in flight and states that each process may hold at once.
     pub memory_bytes: u64,
     /// Seconds at the gemm rate measured now, all workers busy: a lower bound.
     pub seconds: f64,
 }
 
+/// What a forecast must know of the data.
+pub(super) struct Shape {
+    /// Training rows.
+    pub(super) n: u64,
+    /// Values in a row.
+    pub(super) width: usize,
+    /// Target columns; 0 where there are no targets.
+    pub(super) columns: usize,
+    /// Rows of each test set.
+    pub(super) tests: Vec<u64>,
+}
+
+/// Where and with how much a job runs.
+#[derive(Clone, Copy)]
+pub(super) struct Setting {
+    pub(super) processes: usize,
+    pub(super) upto: Stage,
+    /// Whether the store is a folder.
+    pub(super) local: bool,
+}
+
 struct Planner<'a> {
     job: &'a Job,
-    processes: usize,
-    local: bool,
-    network: Network,
+    setting: Setting,
+    network: &'a Network,
     stages: BTreeMap<String, StagePlan>,
-    rate: f64,
+    /// What the stage at hand spends beside its slots.
+    fixed: u64,
 }
 
 /// Plans a job from an empty store for `processes` processes.
@@ -83,21 +104,61 @@ pub fn plan(job: &Job, processes: usize) -> Result<Plan> {
         None => rows,
     };
     let network = Network::compile(&kernel, width).map_err(|e| Error::Usage(e.to_string()))?;
-    let tile = job.compute.tile;
-    let rate = gemm_gflops(tile as usize);
+    let tests = job.data.test.iter().map(|set| Ok(shape(&set.rows)?.0)).collect::<Result<_>>()?;
+    let columns = target_columns(job)?;
     let local = !is_url(&job.store) || job.store.starts_with("file://");
-    let mut planner = Planner { job, processes, local, network, stages: BTreeMap::new(), rate };
-    planner.all(n, width)?;
+    let upto = if columns == 0 { Stage::Gram } else { Stage::Predict };
+    let setting = Setting { processes, upto, local };
+    let mut stages = forecast(job, &network, setting, &Shape { n, width, columns, tests })?;
+    let rate = gemm_gflops(job.compute.tile as usize);
+    for stage in stages.values_mut() {
+        stage.seconds = stage.forecast.flops / 1e9 / (rate * (processes * job.compute.workers) as f64);
+    }
     Ok(Plan {
         n,
         width,
-        tile,
-        tiles: TileGrid::new(n, tile).lower_len(),
+        tile: job.compute.tile,
+        tiles: TileGrid::new(n, job.compute.tile).lower_len(),
         blas: leaf::blas().to_string(),
         gemm_gflops: rate,
         memory: job.compute.memory,
-        stages: planner.stages,
+        stages,
     })
+}
+
+/// What each stage will do from an empty store.
+///
+/// # Errors
+/// [`Error::Memory`] for the first stage that does not fit, [`Error::Usage`] for a curve that does not.
+pub(super) fn forecast(
+    job: &Job,
+    network: &Network,
+    setting: Setting,
+    shape: &Shape,
+) -> Result<BTreeMap<String, StagePlan>> {
+    let at = |memory: u64| {
+        let mut job = job.clone();
+        job.compute.memory = memory;
+        let mut planner = Planner { job: &job, setting, network, stages: BTreeMap::new(), fixed: 0 };
+        planner.all(shape).map(|()| planner.stages)
+    };
+    let given = job.compute.memory;
+    let mut tried = given;
+    let mut short = None;
+    // Each stage tells only what it needs itself: ask again until all are content.
+    loop {
+        match at(tried) {
+            Err(Error::Memory { what, needed, .. }) => {
+                tried = needed.max(tried + 4096);
+                short = Some(what);
+            }
+            Ok(stages) => {
+                let Some(what) = short else { return Ok(stages) };
+                return Err(Error::Memory { what, needed: tried, given });
+            }
+            Err(error) => return Err(error),
+        }
+    }
 }
 
 /// Rows and columns of a source, without keeping any.
@@ -120,9 +181,10 @@ fn shape(pair: &Pair) -> Result<(u64, usize)> {
 /// How many columns the targets have.
 fn target_columns(job: &Job) -> Result<usize> {
     use megagram_storage::dataset::Targets;
-    let (Some(source), None) = (&job.data.train.y, job.data.classes) else {
-        return Ok(job.data.classes.unwrap_or(1) as usize);
-    };
+    let Some(source) = &job.data.train.y else { return Ok(0) };
+    if let (Targets::Classes, Some(classes)) = (job.data.targets, job.data.classes) {
+        return Ok(classes as usize);
+    }
     let mut y = open(source)?;
     if job.data.targets == Targets::Values {
         return Ok(y.width());
@@ -147,8 +209,9 @@ fn unread(n: u64, width: usize, tile: u32) -> Arc<Rows> {
 }
 
 impl Planner<'_> {
-    fn all(&mut self, n: u64, width: usize) -> Result<()> {
-        let (job, tile, processes) = (self.job, self.job.compute.tile, self.processes);
+    fn all(&mut self, shape: &Shape) -> Result<()> {
+        let (job, tile, Setting { processes, upto, .. }) = (self.job, self.job.compute.tile, self.setting);
+        let (n, width) = (shape.n, shape.width);
         let grid = TileGrid::new(n, tile);
         let train = unread(n, width, tile);
         let source = self.source(&train, &train);
@@ -158,11 +221,14 @@ impl Planner<'_> {
         let output = output.ok_or_else(|| Error::Defect("a network without outputs".into()))?;
         let gram = GramPlace { id: id.clone(), grid, outputs };
         let everything = || grid.lower().collect();
-        if job.compute.keep_gram {
+        if job.compute.keep_gram || upto == Stage::Gram {
             let (book, in_flight) = self.ledger(gram.outputs.len(), true, n);
             let split = (job.compute.workers, in_flight.saves);
             let pass = GramPass::new(gram.clone(), Arc::clone(&source), everything(), processes, split, book)?;
             self.add("gram", &pass)?;
+        }
+        if upto < Stage::Factor {
+            return Ok(());
         }
         let place = FactorPlace { id: id.clone(), grid };
         let given = if job.compute.keep_gram {
@@ -175,8 +241,7 @@ impl Planner<'_> {
             "factor",
             &FactorPass::new(place.clone(), given, 0.0, everything(), (processes, job.compute.workers), book)?,
         )?;
-        let count = target_columns(job)?;
-        let zeros = vec![vec![0.0; n as usize]; count];
+        let zeros = vec![vec![0.0; n as usize]; shape.columns];
         for direction in [Direction::Forward, Direction::Backward] {
             let (book, _) = self.ledger(1, false, 0);
             self.add("solve", &SolvePass::new(place.clone(), direction, zeros.clone(), job.compute.workers, book)?)?;
@@ -185,8 +250,10 @@ impl Planner<'_> {
         if cuts.last() != Some(&n) {
             cuts.push(n);
         }
-        for set in &job.data.test {
-            let (m, _) = shape(&set.rows)?;
+        if upto < Stage::Predict {
+            return Ok(());
+        }
+        for &m in &shape.tests {
             let test = unread(m, width, tile);
             let source = self.source(&train, &test);
             let place_v = BorderPlace { id: id.clone(), test: TileGrid::new(m, tile), train: grid };
@@ -217,22 +284,22 @@ impl Planner<'_> {
         Arc::new(Source { network: self.network.clone(), train, test, side: self.job.compute.tile as usize })
     }
 
-    fn ledger(&self, columns: usize, kernel: bool, rows: u64) -> (crate::pass::ledger::Ledger, InFlight) {
+    fn ledger(&mut self, columns: usize, kernel: bool, rows: u64) -> (crate::pass::ledger::Ledger, InFlight) {
         let compute = &self.job.compute;
         let tile = u64::from(compute.tile);
-        let in_flight = InFlight::of(compute.memory, 8 * tile * tile * columns as u64 + 65_536, self.local);
-        let network = kernel.then_some(&self.network);
-        (ledger(compute.memory, compute.workers, compute.tile, in_flight, network, rows), in_flight)
+        let in_flight = InFlight::of(compute.memory, 8 * tile * tile * columns as u64 + 65_536, self.setting.local);
+        let network = kernel.then_some(self.network);
+        let book = ledger(compute.memory, compute.workers, compute.tile, in_flight, network, rows);
+        self.fixed = book.spent();
+        (book, in_flight)
     }
 
     fn add(&mut self, name: &str, pass: &dyn Pass) -> Result<()> {
-        let forecasts = foresee(pass, self.processes)?;
+        let forecasts = foresee(pass, self.setting.processes)?;
         let slots: u64 = pass.classes().iter().map(|c| 8 * (c.len * c.room.slots) as u64).sum();
         let stage = self.stages.entry(name.to_owned()).or_default();
         stage.forecast = forecasts.into_iter().fold(stage.forecast, Forecast::plus);
-        stage.memory_bytes = stage.memory_bytes.max(slots);
-        let workers = (self.processes * self.job.compute.workers) as f64;
-        stage.seconds = stage.forecast.flops / 1e9 / (self.rate * workers);
+        stage.memory_bytes = stage.memory_bytes.max(self.fixed + slots);
         Ok(())
     }
 }
