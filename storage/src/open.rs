@@ -17,7 +17,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use bytes::Bytes;
-use futures::TryStreamExt;
+use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use tokio::runtime::Runtime;
@@ -289,8 +289,13 @@ impl Store {
         let prefix = object_store::path::Path::from(folder);
         let listing = self.runtime.block_on(self.objects.list_with_delimiter(Some(&prefix)));
         let listing = listing.map_err(|e| store_error(&self.url, "list", folder, &e))?;
-        let mut names: Vec<_> =
-            listing.common_prefixes.iter().filter_map(|p| p.filename().map(str::to_owned)).collect();
+        let mut names = Vec::new();
+        for path in &listing.common_prefixes {
+            // A folder that was emptied is still there on a disk, and nothing to a store.
+            let emptied =
+                self.folder.is_some() && self.runtime.block_on(self.objects.list(Some(path)).next()).is_none();
+            names.extend(path.filename().filter(|_| !emptied).map(str::to_owned));
+        }
         names.sort();
         Ok(names)
     }

@@ -2,6 +2,9 @@
 
 #![allow(dead_code, clippy::unwrap_used, reason = "each test file uses a part of this; a test may stop at once")]
 
+pub mod digits;
+pub mod store;
+
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 

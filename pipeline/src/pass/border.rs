@@ -125,8 +125,10 @@ impl BorderPass {
             // Not one whole strip fits: a few block columns at a time, V goes through the store.
             let least = 3 * tile_bytes + 3 * rows_bytes + sums_bytes;
             ledger.require("the border: a strip of one block column", least)?;
-            let room = ledger.left() - 3 * rows_bytes - sums_bytes;
-            (1, (room / tile_bytes).saturating_sub(slack.min(room / tile_bytes / 2)).clamp(1, u64::from(blocks)) as u32)
+            let room = (ledger.left() - 3 * rows_bytes - sums_bytes) / tile_bytes;
+            // Beside the resident columns at least a tile of V and one of L.
+            let streamed = slack.min(room / 2).max(2);
+            (1, room.saturating_sub(streamed).clamp(1, u64::from(blocks)) as u32)
         } else {
             (strips as u32, blocks)
         };
