@@ -49,7 +49,7 @@ enum Panic {
 }
 
 fn kind(thread: &str, file: &str) -> Panic {
-    if file.contains("/parquet") {
+    if file.contains("/parquet-") {
         return Panic::DamagedPages;
     }
     let network = thread.starts_with("timely:send") || thread.starts_with("timely:recv");

@@ -12,7 +12,7 @@ pub enum Error {
     #[error("{0}")]
     Usage(String),
     /// The memory cannot hold a resident block.
-    #[error("memory too small: {what} needs at least {} ({needed} bytes), the job gives {} ({given} bytes); raise `memory` or lower `tile`", mebibytes(*needed), mebibytes(*given))]
+    #[error("memory too small: {what} needs at least {}, the job gives {}; raise `memory` or lower `tile`", size(*needed), size(*given))]
     Memory {
         /// What does not fit.
         what: String,
@@ -24,15 +24,15 @@ pub enum Error {
     /// A pivot of the Cholesky factor is not positive.
     #[error("{0}")]
     NotPositiveDefinite(Box<BadPivot>),
+    /// Finite input that the kernel takes beyond what f64 holds.
+    #[error("{0}")]
+    Overflow(String),
     /// The BLAS or its kernel is not the one that made what is stored.
     #[error("{0}")]
     MixedBits(String),
     /// Another process of the cluster is gone.
     #[error("{0}")]
     Lost(String),
-    /// The user interrupted the run.
-    #[error("interrupted; the same command continues where it stopped")]
-    Interrupted,
     /// Something that must hold does not: a defect of this program.
     #[error("{0}; this is a defect of megagram, please report it")]
     Defect(String),
@@ -71,11 +71,11 @@ impl std::fmt::Display for BadPivot {
     }
 }
 
-fn mebibytes(bytes: u64) -> String {
-    if bytes < 10 << 20 {
-        format!("{} KiB", bytes.div_ceil(1 << 10))
-    } else {
-        format!("{} MiB", bytes.div_ceil(1 << 20))
+/// A size that is not smaller than `bytes`, in the unit a job file would take it in.
+fn size(bytes: u64) -> String {
+    match bytes {
+        0..1_048_576 => format!("{}KiB", bytes.div_ceil(1 << 10)),
+        _ => format!("{}MiB", bytes.div_ceil(1 << 20)),
     }
 }
 
@@ -88,10 +88,9 @@ impl Error {
         match self {
             Error::Storage(e) => e.exit_code(),
             Error::Usage(_) | Error::Memory { .. } => 2,
-            Error::NotPositiveDefinite(_) => 3,
+            Error::NotPositiveDefinite(_) | Error::Overflow(_) => 3,
             Error::MixedBits(_) => 4,
             Error::Lost(_) => 5,
-            Error::Interrupted => 130,
             Error::Defect(_) => 1,
         }
     }

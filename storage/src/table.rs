@@ -148,7 +148,10 @@ impl Table {
             }
             Ok((table, digest))
         };
-        let (table, digest) = read().map_err(|e| corrupt(format!("not a readable table: {e}")))?;
+        // The Parquet reader panics on some damaged pages; to the caller that is damage like any other.
+        let read = std::panic::catch_unwind(std::panic::AssertUnwindSafe(read))
+            .unwrap_or_else(|_| Err(ParquetError::General("its pages are damaged".into())));
+        let (table, digest) = read.map_err(|e| corrupt(format!("not a readable table: {e}")))?;
         if table.digest() != digest {
             return Err(corrupt("its blake3 is not the one in its footer".to_owned()));
         }

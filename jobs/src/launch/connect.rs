@@ -188,7 +188,7 @@ fn prepare(socket: &TcpStream) -> std::io::Result<()> {
         set(socket, libc::IPPROTO_TCP, libc::TCP_KEEPIDLE, 3)?;
         set(socket, libc::IPPROTO_TCP, libc::TCP_KEEPINTVL, 2)?;
         set(socket, libc::IPPROTO_TCP, libc::TCP_KEEPCNT, 3)?;
-        set(socket, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, 30_000)?;
+        set(socket, libc::IPPROTO_TCP, libc::TCP_USER_TIMEOUT, 8_000)?;
     }
     Ok(())
 }

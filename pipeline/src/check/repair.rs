@@ -1,8 +1,10 @@
 //! Repair: the tiles of a gram or a factor that are missing, computed again as they were.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use megagram_storage::bridge::Bridge;
+use megagram_storage::codec::BODY_SLACK;
 use megagram_storage::{Id, Key, Kind, Store};
 
 use super::recipe::Recipe;
@@ -39,15 +41,20 @@ pub fn repair(store: &Store, kind: Kind, id: &Id, options: RepairOptions, progre
         )));
     }
     let listing = store.list(&format!("{kind}/{id}/tiles"))?;
-    let present: Vec<_> = listing.iter().filter_map(|(key, _)| key.tile_id()).collect();
-    let missing: std::collections::HashSet<_> = recipe.gram.grid.lower().filter(|t| !present.contains(t)).collect();
+    let present: HashSet<_> = listing.iter().filter_map(|(key, _)| key.tile_id()).collect();
+    let missing: HashSet<_> = recipe.gram.grid.lower().filter(|t| !present.contains(t)).collect();
     let count = missing.len() as u64;
     if count == 0 {
         return Ok(0);
     }
     let mut ledger = Ledger::new(options.memory);
     let side = recipe.source.side;
+    let network = &recipe.source.network;
+    let in_flight = 2 * (8 * (side * side * recipe.gram.outputs.len()) as u64 + BODY_SLACK as u64);
+    ledger.charge("bodies in flight", in_flight);
     ledger.charge("BLAS pack buffers", (options.workers * leaf::pack_bytes_at(side)) as u64);
+    ledger.charge("kernel scratch", (options.workers * network.scratch_bytes(side)) as u64);
+    ledger.charge("states of the rows", u64::from(recipe.gram.grid.blocks()) * network.row_bytes(side) as u64);
     let pass: Arc<dyn Pass> = match recipe.factor {
         None => {
             let split = (options.workers, 1);

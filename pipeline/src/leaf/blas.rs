@@ -38,8 +38,11 @@ pub fn blas() -> &'static Blas {
     static BLAS: OnceLock<Blas> = OnceLock::new();
     BLAS.get_or_init(|| {
         set_unless_set("BLIS_NUM_THREADS", "1");
-        if let Some(arch) = arch_type() {
-            set_unless_set("BLIS_ARCH_TYPE", arch);
+        // BLIS takes a name for 0 and ends the process on a number it does not know.
+        let given = std::env::var("BLIS_ARCH_TYPE").ok().and_then(|v| v.parse::<u8>().ok());
+        if let (Some(arch), false) = (arch_type(), given.is_some_and(|v| v <= ARCH_TYPE_MAX)) {
+            // SAFETY: only on the first call, which the program makes before it starts threads.
+            unsafe { std::env::set_var("BLIS_ARCH_TYPE", arch) }
         }
         // SAFETY: plain C functions without preconditions; the strings are static and end with NUL.
         unsafe {
@@ -52,6 +55,9 @@ pub fn blas() -> &'static Blas {
         }
     })
 }
+
+/// The last of BLIS's numbers for x86-64 kernels that a user may ask for (0 skx … 3 haswell).
+const ARCH_TYPE_MAX: u8 = 3;
 
 /// BLIS's number (`arch_t`) for the best kernels that this processor can run: 0 is skx, 3 haswell.
 #[cfg(target_arch = "x86_64")]

@@ -111,9 +111,16 @@ impl BorderPass {
         let slack = (workers + 2) as u64;
         let whole = u64::from(blocks) * tile_bytes + rows_bytes + sums_bytes;
         let fixed = slack * tile_bytes + 2 * rows_bytes;
-        let strips = ledger.left().saturating_sub(fixed) / whole;
-        let spills = strips == 0;
+        let most = ledger.left().saturating_sub(fixed) / whole;
+        let spills = most == 0;
         let share = missing.len().div_ceil(processes.max(1)).max(1) as u64;
+        // More strips at once pass L by fewer times; fewer leave room to keep some of L in between.
+        let triangle = factor.grid.lower_len();
+        let reads = |strips: u64| {
+            let kept = ((ledger.left() - fixed - (strips - 1) * whole) / tile_bytes).saturating_sub(u64::from(blocks));
+            triangle + (share.div_ceil(strips) - 1) * (triangle - kept.min(triangle))
+        };
+        let strips = (1..=most.min(share)).rev().min_by_key(|s| reads(*s)).unwrap_or(0);
         let (strips, width) = if spills {
             // Not one whole strip fits: a few block columns at a time, V goes through the store.
             let least = 3 * tile_bytes + 3 * rows_bytes + sums_bytes;
@@ -123,12 +130,13 @@ impl BorderPass {
             let streamed = slack.min(room / 2).max(2);
             (1, room.saturating_sub(streamed).clamp(1, u64::from(blocks)) as u32)
         } else {
-            (strips.min(share) as u32, blocks)
+            (strips as u32, blocks)
         };
         ledger.charge("sums", u64::from(strips) * sums_bytes);
         let rows = strips as usize + 2;
         ledger.charge("rows", rows as u64 * rows_bytes);
-        let tiles = ledger.slots(tile_bytes).min((u64::from(strips) * u64::from(width) + 4 * slack) as usize);
+        let useful = u64::from(strips) * u64::from(width) + 2 * slack + triangle;
+        let tiles = ledger.slots(tile_bytes).min(useful as usize);
         let groups = (0..processes.max(1))
             .map(|process| {
                 let mine: Vec<u32> = missing.iter().copied().skip(process).step_by(processes.max(1)).collect();

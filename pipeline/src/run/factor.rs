@@ -12,7 +12,7 @@ use super::gram::Gram;
 use super::stage::Counting;
 use crate::error::{BadPivot, Error, Result};
 use crate::gp::evidence::{log_evidence, smallest_pivot};
-use crate::job::Noise;
+use crate::job::{Gp, Noise};
 use crate::pass::factor::{FactorPass, FactorPlace, Given};
 use crate::pass::solve::{Direction, SolvePass, Solved};
 use crate::plan::Forecast;
@@ -88,6 +88,8 @@ impl Run<'_> {
         bad.ladder = if rungs.len() > 1 {
             let last = rungs[rungs.len() - 1];
             format!("tried {} noises up to {last:e}; raise gp.noise_max, or mend the data", rungs.len())
+        } else if gp_ladder_stopped(&self.job.gp) {
+            "gp.noise_max lets no higher noise be tried; raise it or gp.noise_var, or mend the data".into()
         } else {
             "raise gp.noise_var, allow a gp.noise_ladder, or mend the data".into()
         };
@@ -291,6 +293,11 @@ impl Run<'_> {
             Ok(best)
         })
     }
+}
+
+/// Whether it was the cap that left the ladder with one rung.
+fn gp_ladder_stopped(gp: &Gp) -> bool {
+    gp.noise_ladder > 1.0
 }
 
 /// Records a failed try, if nobody has yet.

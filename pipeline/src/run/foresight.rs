@@ -9,9 +9,8 @@ use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::budget::{InFlight, ledger};
-use super::data::DataSets;
 use super::predict::means_only;
-use super::{Run, Stage, check};
+use super::{Stage, check};
 use crate::error::{Error, Result};
 use crate::gp::evidence::sizes;
 use crate::job::{Job, Pair};
@@ -54,37 +53,40 @@ pub struct StagePlan {
     /// Counted work.
     #[serde(flatten)]
     pub forecast: Forecast,
-    /// Bytes of slots, buffers and bodies that the stage may hold at once, in each process.
+    /// Bytes of slots, pack buffers, bodies in flight and states that each process may hold at once.
     pub memory_bytes: u64,
     /// Seconds at the gemm rate measured now, all workers busy: a lower bound.
     pub seconds: f64,
 }
 
-/// What a plan depends on beside the job itself.
-struct Shape {
+/// What a forecast must know of the data.
+pub(super) struct Shape {
     /// Training rows.
-    n: u64,
+    pub(super) n: u64,
     /// Values in a row.
-    width: usize,
-    /// Target columns.
-    columns: usize,
+    pub(super) width: usize,
+    /// Target columns; 0 where there are no targets.
+    pub(super) columns: usize,
     /// Rows of each test set.
-    tests: Vec<u64>,
-    network: Network,
+    pub(super) tests: Vec<u64>,
+}
+
+/// Where and with how much a job runs.
+#[derive(Clone, Copy)]
+pub(super) struct Setting {
+    pub(super) processes: usize,
+    pub(super) upto: Stage,
     /// Whether the store is a folder.
-    local: bool,
-    processes: usize,
-    upto: Stage,
+    pub(super) local: bool,
 }
 
 struct Planner<'a> {
     job: &'a Job,
-    shape: &'a Shape,
+    setting: Setting,
+    network: &'a Network,
     stages: BTreeMap<String, StagePlan>,
-    /// GF/s of a worker; without it, only what does not fit is looked for.
-    rate: Option<f64>,
-    /// What does not fit: the stage that needs most.
-    lacks: Option<Error>,
+    /// What the stage at hand spends beside its slots.
+    fixed: u64,
 }
 
 /// Plans a job from an empty store for `processes` processes.
@@ -103,11 +105,15 @@ pub fn plan(job: &Job, processes: usize) -> Result<Plan> {
     };
     let network = Network::compile(&kernel, width).map_err(|e| Error::Usage(e.to_string()))?;
     let tests = job.data.test.iter().map(|set| Ok(shape(&set.rows)?.0)).collect::<Result<_>>()?;
-    let local = !is_url(&job.store) || job.store.starts_with("file://");
     let columns = target_columns(job)?;
-    let shape = Shape { n, width, columns, tests, network, local, processes, upto: Stage::Predict };
-    fits(job, &shape)?;
+    let local = !is_url(&job.store) || job.store.starts_with("file://");
+    let upto = if columns == 0 { Stage::Gram } else { Stage::Predict };
+    let setting = Setting { processes, upto, local };
+    let mut stages = forecast(job, &network, setting, &Shape { n, width, columns, tests })?;
     let rate = gemm_gflops(job.compute.tile as usize);
+    for stage in stages.values_mut() {
+        stage.seconds = stage.forecast.flops / 1e9 / (rate * (processes * job.compute.workers) as f64);
+    }
     Ok(Plan {
         n,
         width,
@@ -116,48 +122,42 @@ pub fn plan(job: &Job, processes: usize) -> Result<Plan> {
         blas: leaf::blas().to_string(),
         gemm_gflops: rate,
         memory: job.compute.memory,
-        stages: stages(job, &shape, Some(rate))?,
+        stages,
     })
 }
 
-/// The stages of a job; without a rate, only whether they fit.
-fn stages(job: &Job, shape: &Shape, rate: Option<f64>) -> Result<BTreeMap<String, StagePlan>> {
-    let mut planner = Planner { job, shape, stages: BTreeMap::new(), rate, lacks: None };
-    planner.all()?;
-    planner.lacks.map_or(Ok(planner.stages), Err)
-}
-
-/// Fails unless memory suffices for every stage. The error says what would: with more memory more reads
-/// are in flight, which need memory too, so what it names has been tried.
-fn fits(job: &Job, shape: &Shape) -> Result<()> {
-    let mut larger = job.clone();
-    let mut lacks = None;
+/// What each stage will do from an empty store.
+///
+/// # Errors
+/// [`Error::Memory`] for the first stage that does not fit, [`Error::Usage`] for a curve that does not.
+pub(super) fn forecast(
+    job: &Job,
+    network: &Network,
+    setting: Setting,
+    shape: &Shape,
+) -> Result<BTreeMap<String, StagePlan>> {
+    let at = |memory: u64| {
+        let mut job = job.clone();
+        job.compute.memory = memory;
+        let mut planner = Planner { job: &job, setting, network, stages: BTreeMap::new(), fixed: 0 };
+        planner.all(shape).map(|()| planner.stages)
+    };
+    let given = job.compute.memory;
+    let mut tried = given;
+    let mut short = None;
+    // Each stage tells only what it needs itself: ask again until all are content.
     loop {
-        match stages(&larger, shape, None) {
+        match at(tried) {
             Err(Error::Memory { what, needed, .. }) => {
-                larger.compute.memory = needed;
-                lacks = Some(Error::Memory { what, needed, given: job.compute.memory });
+                tried = needed.max(tried + 4096);
+                short = Some(what);
+            }
+            Ok(stages) => {
+                let Some(what) = short else { return Ok(stages) };
+                return Err(Error::Memory { what, needed: tried, given });
             }
             Err(error) => return Err(error),
-            Ok(_) => return lacks.map_or(Ok(()), Err),
         }
-    }
-}
-
-impl Run<'_> {
-    /// Refuses, before any work, what would fail for want of memory when hours have been spent.
-    pub(super) fn enough_memory(&self, data: &DataSets, upto: Stage) -> Result<()> {
-        let shape = Shape {
-            n: data.train.n,
-            width: data.train.width,
-            columns: data.targets.as_ref().map_or(1, |t| t.width),
-            tests: data.tests.iter().map(|t| t.x.n).collect(),
-            network: data.network.clone(),
-            local: self.store.folder().is_some(),
-            processes: self.crew.processes,
-            upto,
-        };
-        fits(self.job, &shape)
     }
 }
 
@@ -181,9 +181,10 @@ fn shape(pair: &Pair) -> Result<(u64, usize)> {
 /// How many columns the targets have.
 fn target_columns(job: &Job) -> Result<usize> {
     use megagram_storage::dataset::Targets;
-    let (Some(source), None) = (&job.data.train.y, job.data.classes) else {
-        return Ok(job.data.classes.unwrap_or(1) as usize);
-    };
+    let Some(source) = &job.data.train.y else { return Ok(0) };
+    if let (Targets::Classes, Some(classes)) = (job.data.targets, job.data.classes) {
+        return Ok(classes as usize);
+    }
     let mut y = open(source)?;
     if job.data.targets == Targets::Values {
         return Ok(y.width());
@@ -208,65 +209,71 @@ fn unread(n: u64, width: usize, tile: u32) -> Arc<Rows> {
 }
 
 impl Planner<'_> {
-    fn all(&mut self) -> Result<()> {
-        let Shape { n, width, columns, processes, upto, .. } = *self.shape;
-        let (job, tile, workers) = (self.job, self.job.compute.tile, self.job.compute.workers);
+    fn all(&mut self, shape: &Shape) -> Result<()> {
+        let (job, tile, Setting { processes, upto, .. }) = (self.job, self.job.compute.tile, self.setting);
+        let (n, width) = (shape.n, shape.width);
         let grid = TileGrid::new(n, tile);
         let train = unread(n, width, tile);
         let source = self.source(&train, &train);
         let id = Id::of(&json!(null));
-        let outputs = self.shape.network.outputs().to_vec();
+        let outputs = self.network.outputs().to_vec();
         let output = job.gp.kernel.or(outputs.first().copied());
         let output = output.ok_or_else(|| Error::Defect("a network without outputs".into()))?;
         let gram = GramPlace { id: id.clone(), grid, outputs };
         let everything = || grid.lower().collect();
-        let stored = job.compute.keep_gram || upto == Stage::Gram;
-        if stored {
+        if job.compute.keep_gram || upto == Stage::Gram {
             let (book, in_flight) = self.ledger(gram.outputs.len(), true, n);
-            let split = (workers, in_flight.saves);
-            let pass = GramPass::new(gram.clone(), Arc::clone(&source), everything(), processes, split, book);
-            self.add("gram", pass)?;
+            let split = (job.compute.workers, in_flight.saves);
+            let pass = GramPass::new(gram.clone(), Arc::clone(&source), everything(), processes, split, book)?;
+            self.add("gram", &pass)?;
         }
-        if upto == Stage::Gram {
+        if upto < Stage::Factor {
             return Ok(());
         }
         let place = FactorPlace { id: id.clone(), grid };
-        let given = if stored { Given::Stored(gram, output) } else { Given::Computed(Arc::clone(&source), output) };
-        let (book, _) = self.ledger(1, !stored, n);
-        let pass = FactorPass::new(place.clone(), given, 0.0, everything(), (processes, workers), book);
-        self.add("factor", pass)?;
-        let zeros = vec![vec![0.0; n as usize]; columns];
+        let given = if job.compute.keep_gram {
+            Given::Stored(gram, output)
+        } else {
+            Given::Computed(Arc::clone(&source), output)
+        };
+        let (book, _) = self.ledger(1, !job.compute.keep_gram, n);
+        self.add(
+            "factor",
+            &FactorPass::new(place.clone(), given, 0.0, everything(), (processes, job.compute.workers), book)?,
+        )?;
+        let zeros = vec![vec![0.0; n as usize]; shape.columns];
         for direction in [Direction::Forward, Direction::Backward] {
             let (book, _) = self.ledger(1, false, 0);
-            self.add("solve", SolvePass::new(place.clone(), direction, zeros.clone(), workers, book))?;
-        }
-        if upto == Stage::Factor {
-            return Ok(());
+            self.add("solve", &SolvePass::new(place.clone(), direction, zeros.clone(), job.compute.workers, book)?)?;
         }
         let mut cuts = sizes(&job.gp.curve, n)?;
         if cuts.last() != Some(&n) {
             cuts.push(n);
         }
-        for &m in &self.shape.tests {
-            let source = self.source(&train, &unread(m, width, tile));
+        if upto < Stage::Predict {
+            return Ok(());
+        }
+        for &m in &shape.tests {
+            let test = unread(m, width, tile);
+            let source = self.source(&train, &test);
             let place_v = BorderPlace { id: id.clone(), test: TileGrid::new(m, tile), train: grid };
             let strips: Vec<u32> = (0..place_v.test.blocks()).collect();
-            let crew = (processes, workers);
+            let crew = (processes, job.compute.workers);
             let (book, _) = self.ledger(1, true, n + m);
             if means_only(&job.gp) {
                 let grids = (place_v.test, grid);
-                let pass = ApplyPass::new(id.clone(), grids, source, output, zeros.clone(), &strips, crew, book);
-                self.add("border", pass)?;
+                let pass = ApplyPass::new(id.clone(), grids, source, output, zeros.clone(), &strips, crew, book)?;
+                self.add("border", &pass)?;
                 continue;
             }
             let ask = Ask { output, cuts: cuts.clone(), store_v: job.gp.covariance };
             let of = place.clone();
             let pass =
-                BorderPass::new(place_v.clone(), of, Arc::clone(&source), ask, zeros.clone(), &strips, crew, book);
-            self.add("border", pass)?;
+                BorderPass::new(place_v.clone(), of, Arc::clone(&source), ask, zeros.clone(), &strips, crew, book)?;
+            self.add("border", &pass)?;
             if job.gp.covariance {
                 let (book, _) = self.ledger(1, true, m);
-                self.add("border", CovariancePass::new(place_v, source, output, book))?;
+                self.add("border", &CovariancePass::new(place_v, source, output, book)?)?;
             }
         }
         Ok(())
@@ -274,36 +281,25 @@ impl Planner<'_> {
 
     fn source(&self, train: &Arc<Rows>, test: &Arc<Rows>) -> Arc<Source> {
         let (train, test) = (Arc::clone(train), Arc::clone(test));
-        Arc::new(Source { network: self.shape.network.clone(), train, test, side: self.job.compute.tile as usize })
+        Arc::new(Source { network: self.network.clone(), train, test, side: self.job.compute.tile as usize })
     }
 
-    fn ledger(&self, columns: usize, kernel: bool, rows: u64) -> (crate::pass::ledger::Ledger, InFlight) {
+    fn ledger(&mut self, columns: usize, kernel: bool, rows: u64) -> (crate::pass::ledger::Ledger, InFlight) {
         let compute = &self.job.compute;
         let tile = u64::from(compute.tile);
-        let in_flight = InFlight::of(compute.memory, 8 * tile * tile * columns as u64 + 65_536, self.shape.local);
-        let network = kernel.then_some(&self.shape.network);
-        (ledger(compute.memory, compute.workers, compute.tile, in_flight, network, rows), in_flight)
+        let in_flight = InFlight::of(compute.memory, 8 * tile * tile * columns as u64 + 65_536, self.setting.local);
+        let network = kernel.then_some(self.network);
+        let book = ledger(compute.memory, compute.workers, compute.tile, in_flight, network, rows);
+        self.fixed = book.spent();
+        (book, in_flight)
     }
 
-    /// Adds a pass to its stage, or notes that it does not fit.
-    fn add(&mut self, name: &str, pass: Result<impl Pass>) -> Result<()> {
-        let pass = match pass {
-            Err(error @ Error::Memory { needed, .. }) => {
-                if !matches!(self.lacks, Some(Error::Memory { needed: most, .. }) if most >= needed) {
-                    self.lacks = Some(error);
-                }
-                return Ok(());
-            }
-            other => other?,
-        };
-        let Some(rate) = self.rate else { return Ok(()) };
-        let forecasts = foresee(&pass, self.shape.processes)?;
+    fn add(&mut self, name: &str, pass: &dyn Pass) -> Result<()> {
+        let forecasts = foresee(pass, self.setting.processes)?;
         let slots: u64 = pass.classes().iter().map(|c| 8 * (c.len * c.room.slots) as u64).sum();
         let stage = self.stages.entry(name.to_owned()).or_default();
         stage.forecast = forecasts.into_iter().fold(stage.forecast, Forecast::plus);
-        stage.memory_bytes = stage.memory_bytes.max(slots);
-        let workers = (self.shape.processes * self.job.compute.workers) as f64;
-        stage.seconds = stage.forecast.flops / 1e9 / (rate * workers);
+        stage.memory_bytes = stage.memory_bytes.max(self.fixed + slots);
         Ok(())
     }
 }

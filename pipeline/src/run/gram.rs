@@ -89,7 +89,13 @@ impl Run<'_> {
                 let state = data.network.rows(&values, rows);
                 sum += state.diagonal(output).iter().sum::<f64>();
             }
-            Ok(sum / data.train.n as f64)
+            let mean = sum / data.train.n as f64;
+            if !mean.is_finite() {
+                return Err(Error::Overflow(format!(
+                    "the kernel overflows: the mean of its diagonal is {mean}; lower w_var and b_var, the depth, or data.scale"
+                )));
+            }
+            Ok(mean)
         })
     }
 

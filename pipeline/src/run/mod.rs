@@ -20,6 +20,7 @@ use megagram_storage::{Error as StorageError, Key, Kind, Store};
 
 use crate::dataflow::{Cluster, Crew};
 use crate::error::{Error, Result};
+use crate::gp::evidence::sizes;
 use crate::job::Job;
 use crate::kernel::{KernelSpec, Network};
 use crate::leaf;
@@ -99,15 +100,16 @@ pub fn run(job: &Job, upto: Stage, cluster: Cluster, progress: Arc<dyn Progress>
         match run.stages(upto) {
             Err(Error::Storage(error @ (StorageError::Corrupt { .. } | StorageError::NotFound { .. }))) => {
                 let (key, why) = match &error {
-                    StorageError::Corrupt { key, why } => (key.clone(), why.clone()),
-                    _ => (error.to_string().split(':').next().unwrap_or_default().to_owned(), "it is gone".into()),
+                    StorageError::Corrupt { key, why } => (key.clone(), why.as_str()),
+                    StorageError::NotFound { key } => (key.clone(), "it is gone"),
+                    _ => return Err(Error::Storage(error)),
                 };
                 let times = damage.entry(key.clone()).or_default();
                 *times += 1;
                 if *times > REPAIRS_OF_ONE_MAX {
                     return Err(Error::Storage(error));
                 }
-                run.set_aside(&Key::listed(&key), &why)?;
+                run.set_aside(&Key::listed(&key), why)?;
             }
             Err(error) => return Err(error),
             Ok(()) => return Ok(run.summary),
@@ -142,8 +144,8 @@ impl Run<'_> {
         (self.summary.processes, self.summary.workers) = (self.crew.processes, self.crew.workers);
         let data = self.data()?;
         self.summary.n = data.train.n;
-        self.enough_memory(&data, upto)?;
-        self.enough_disk(&data, upto)?;
+        sizes(&self.job.gp.curve, data.train.n)?;
+        self.enough_room(&data, upto)?;
         let gram = self.gram(&data, upto)?;
         if upto >= Stage::Factor {
             let factor = self.factor(&data, &gram)?;
@@ -151,12 +153,13 @@ impl Run<'_> {
                 self.predict(&data, &gram, &factor)?;
             }
         }
-        self.write_summary()
+        self.write_summary(upto)
     }
 
-    /// Puts a damaged object out of the way, so that the next round makes it anew.
+    /// Puts a damaged object out of the way, so that the next round makes it anew: a tile is kept aside,
+    /// what is small is removed.
     fn set_aside(&mut self, key: &Key, why: &str) -> Result<()> {
-        self.progress.say(&format!("{key}: {why}; it is set aside and made again"));
+        self.progress.say(&format!("{key}: {why}; it is made again"));
         let store = &self.store;
         let rows = key.owner().is_some_and(|(kind, _)| kind == Kind::Data);
         if rows {

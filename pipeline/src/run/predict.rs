@@ -122,23 +122,21 @@ impl Run<'_> {
         Ok(Border { place, cuts, source })
     }
 
-    /// Strips that are not in the store; those that are have been read whole and verified. Where V is asked
-    /// for, a strip is there when its row of V is.
+    /// Strips that are not in the store, or whose tiles of V are wanted and not all there. Strips that
+    /// are there have been read whole and verified.
     fn missing_strips(&self, border: &Border) -> Result<Vec<u32>> {
         let store = &self.store;
         let id = &border.place.id;
+        let covariance = self.job.gp.covariance;
         self.crew.lead(|| {
+            let listing = if covariance { store.list(&format!("border/{id}/tiles"))? } else { Vec::new() };
+            let tiles: Vec<_> = listing.iter().filter_map(|(key, _)| key.tile_id()).collect();
+            let blocks = border.place.train.blocks() as usize;
             let mut missing = Vec::new();
-            let tiles_of_v = if self.job.gp.covariance { border.place.train.blocks() } else { 0 };
-            let mut left = vec![tiles_of_v; border.place.test.blocks() as usize];
-            for (key, _) in store.list(&format!("border/{id}/tiles"))? {
-                if let Some(left) = key.tile_id().and_then(|tile| left.get_mut(tile.row as usize)) {
-                    *left = left.saturating_sub(1);
-                }
-            }
-            for (strip, left) in (0..).zip(left) {
+            for strip in 0..border.place.test.blocks() {
                 let key = Key::strip(id, strip);
-                if left == 0 && store.has(&key)? {
+                let whole = !covariance || tiles.iter().filter(|t| t.row == strip).count() == blocks;
+                if whole && store.has(&key)? {
                     Table::decode(&key, store.get(&key)?)?;
                 } else {
                     missing.push(strip);
@@ -170,7 +168,18 @@ impl Run<'_> {
             let (place, of) = (border.place.clone(), factor.place.clone());
             Arc::new(BorderPass::new(place, of, source, ask, factor.z.clone(), &missing, crew, ledger)?)
         };
-        self.sweep(pass, &bridge, counting)
+        self.sweep(pass, &bridge, counting)?;
+        if self.job.gp.covariance {
+            return Ok(());
+        }
+        // V that went through the store for want of memory has served.
+        let store = &self.store;
+        self.crew.lead(|| {
+            for (key, _) in store.list(&format!("border/{}/tiles", border.place.id))? {
+                store.remove(&key)?;
+            }
+            Ok(())
+        })
     }
 
     /// Writes the full test covariance, if it is asked for and not there.
@@ -181,18 +190,29 @@ impl Run<'_> {
         let name = format!("covariance-{}.parquet", test.name);
         let key = Key::result(&self.job.name, &name);
         self.summary.files.push(key.to_string());
+        let (store, id) = (&self.store, border.place.id.as_str());
+        let there = self.crew.lead(|| {
+            if !store.has(&key)? {
+                return Ok(false);
+            }
+            let table = Table::decode(&key, store.get(&key)?)?;
+            Ok(table.facts.get("border").is_some_and(|b| b == id))
+        })?;
+        if there {
+            return Ok(());
+        }
         let rows = border.place.test.n;
         let (ledger, bridge, _) = self.budget(1, Some(&border.source.network), rows)?;
         let pass = CovariancePass::new(border.place.clone(), Arc::clone(&border.source), gram.output, ledger)?;
         let pass = Arc::new(pass);
         self.sweep(Arc::clone(&pass) as _, &bridge, counting)?;
-        let store = &self.store;
         self.crew.lead(|| {
             let mut table = Table::default();
             let matrix = megagram_storage::table::Column::F64(pass.take());
             table.columns.push(("covariance".into(), matrix));
             table.facts.insert("rows".into(), rows.to_string());
             table.facts.insert("cols".into(), rows.to_string());
+            table.facts.insert("border".into(), id.to_owned());
             Ok(store.put(&key, table.encode()?)?)
         })
     }

@@ -4,6 +4,7 @@ use megagram_storage::table::{Column, Table};
 use megagram_storage::{Id, Key, Kind, Manifest};
 
 use super::data::DataSets;
+use super::foresight::{Setting, Shape, forecast};
 use super::gram::gram_spec;
 use super::{Run, Stage};
 use crate::error::{Error, Result};
@@ -24,22 +25,21 @@ pub(super) fn predictions(posterior: &Posterior) -> Table {
 }
 
 impl Run<'_> {
-    /// Refuses to begin what a local disk cannot hold.
-    pub(super) fn enough_disk(&self, data: &DataSets, upto: Stage) -> Result<()> {
+    /// Refuses to begin what memory or a local disk cannot hold, before any work.
+    pub(super) fn enough_room(&self, data: &DataSets, upto: Stage) -> Result<()> {
         let store = &self.store;
+        let shape = Shape {
+            n: data.train.n,
+            width: data.train.width,
+            columns: data.targets.as_ref().map_or(0, |t| t.width),
+            tests: data.tests.iter().map(|t| t.x.n).collect(),
+        };
+        let local = store.folder().is_some();
+        let setting = Setting { processes: self.crew.processes, upto, local };
+        let stages = forecast(self.job, &data.network, setting, &shape)?;
+        let wanted: u64 = stages.values().map(|s| s.forecast.traffic.bytes_written).sum();
         self.crew.lead(|| {
-            let Some(folder) = store.folder() else { return Ok(()) };
-            let Some(free) = free_bytes(folder) else { return Ok(()) };
-            let tiles = data.train.grid().tile as u64;
-            let n = data.train.n.div_ceil(tiles) * tiles;
-            let triangle = 4 * n * (n + tiles);
-            let outputs = if self.job.compute.keep_gram || upto == Stage::Gram { data.network.outputs().len() } else { 0 };
-            let factor = u64::from(upto >= Stage::Factor);
-            let border: u64 = match (upto >= Stage::Predict, self.job.gp.covariance) {
-                (true, true) => data.tests.iter().map(|t| 8 * t.x.n * (n + 2 * t.x.n)).sum(),
-                _ => 0,
-            };
-            let wanted = triangle * (outputs as u64 + factor) + border;
+            let Some(free) = store.folder().and_then(free_bytes) else { return Ok(()) };
             // What is there already needs no room: a rerun of a finished job must not be refused.
             let there = self.stored_bytes(data)?;
             if wanted.saturating_sub(there) > free {
@@ -77,9 +77,13 @@ impl Run<'_> {
         sizes.sum()
     }
 
-    /// Writes `summary.json`.
-    pub(super) fn write_summary(&mut self) -> Result<()> {
+    /// Writes `summary.json`. A run that stops earlier does not replace the summary of a whole one.
+    pub(super) fn write_summary(&mut self, upto: Stage) -> Result<()> {
         let key = Key::result(&self.job.name, "summary.json");
+        let store = &self.store;
+        if upto < Stage::Predict && self.crew.lead(|| Ok(store.has(&key)?))? {
+            return Ok(());
+        }
         self.summary.files.push(key.to_string());
         let (store, summary) = (&self.store, &self.summary);
         self.crew.lead(|| {

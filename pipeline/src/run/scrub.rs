@@ -59,8 +59,9 @@ impl Run<'_> {
         if let Some(error) = told.into_iter().flatten().next() {
             return Err(Error::Storage(error));
         }
-        let missing = wanted.into_iter().filter(|t| !present.contains(t)).collect();
-        Ok(Stored { missing, present: present.len() as u64, cost })
+        let there: HashSet<TileId> = present.into_iter().collect();
+        let missing = wanted.into_iter().filter(|t| !there.contains(t)).collect();
+        Ok(Stored { missing, present: there.len() as u64, cost })
     }
 }
 
