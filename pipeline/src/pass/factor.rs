@@ -190,17 +190,7 @@ impl Pass for FactorPass {
         let tile = tile_of(name);
         Ok(match (&self.given, name.space) {
             (Given::Computed(source, _), Space::Rows) => source.origin(name),
-            (Given::Stored(gram, output), Space::Factor) if target => {
-                let among_others = gram.outputs.len() > 1;
-                let side = self.place.grid.tile as usize;
-                Origin::Tile(Load {
-                    key: gram.key(tile),
-                    stamp: gram.stamp(tile),
-                    column: output.name(),
-                    among_others,
-                    ld: side,
-                })
-            }
+            (Given::Stored(gram, output), Space::Factor) if target => Origin::Tile(gram.load(tile, output.name())),
             _ => Origin::Tile(self.place.load(tile)),
         })
     }

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use megagram_storage::bridge::Save;
+use megagram_storage::bridge::{Load, Save};
 use megagram_storage::codec::Stamp;
 use megagram_storage::{Id, Key, Kind, TileGrid, TileId, Traffic};
 
@@ -43,6 +43,12 @@ impl GramPlace {
     /// Where a tile is kept.
     pub fn key(&self, tile: TileId) -> Key {
         Key::tile(Kind::Gram, &self.id, tile)
+    }
+
+    /// How a column of a tile is read.
+    pub fn load(&self, tile: TileId, column: &'static str) -> Load {
+        let among_others = self.outputs.len() > 1;
+        Load { key: self.key(tile), stamp: self.stamp(tile), column, among_others, ld: self.grid.tile as usize }
     }
 }
 

@@ -151,7 +151,10 @@ impl Run<'_> {
     ) -> Result<()> {
         let network = (!gram.stored).then_some(&data.network);
         let (ledger, bridge, _) = self.budget(1, network, data.train.n)?;
-        let found = self.stored((Kind::Factor, &place.id, place.grid), &["l"], &bridge, |tile, _| place.load(tile))?;
+        let found =
+            self.stored((Kind::Factor, &place.id), place.grid.lower().collect(), &["l"], &bridge, |tile, _| {
+                place.load(tile)
+            })?;
         counting.reuse(found.present);
         counting.foresee(&[Forecast { traffic: found.cost, ..Forecast::default() }]);
         if found.missing.is_empty() {

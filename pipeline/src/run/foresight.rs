@@ -149,7 +149,7 @@ pub(super) fn forecast(
     loop {
         match at(tried) {
             Err(Error::Memory { what, needed, .. }) => {
-                tried = needed.max(tried + 4096);
+                tried = needed;
                 short = Some(what);
             }
             Ok(stages) => {

@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use megagram_storage::bridge::Load;
 use megagram_storage::{Id, Kind, Manifest, TileGrid};
 use serde_json::json;
 
@@ -59,10 +58,9 @@ impl Run<'_> {
         let mut counting = Counting::begin("gram", &self.store);
         let place = gram.place.clone();
         let (ledger, bridge, in_flight) = self.budget(place.outputs.len(), Some(&data.network), data.train.n)?;
-        let among_others = place.outputs.len() > 1;
-        let ld = place.grid.tile as usize;
-        let load = |tile, column| Load { key: place.key(tile), stamp: place.stamp(tile), column, among_others, ld };
-        let found = self.stored((Kind::Gram, &place.id, place.grid), &place.columns(), &bridge, load);
+        let load = |tile, column| place.load(tile, column);
+        let tiles = place.grid.lower().collect();
+        let found = self.stored((Kind::Gram, &place.id), tiles, &place.columns(), &bridge, load);
         let outcome = found.and_then(|found| {
             counting.reuse(found.present);
             counting.foresee(&[Forecast { traffic: found.cost, ..Forecast::default() }]);

@@ -1,9 +1,11 @@
 //! The border stage: posterior mean and variance on every test set, and the learning curve.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
+use megagram_storage::bridge::Bridge;
 use megagram_storage::table::Table;
-use megagram_storage::{Id, Key, Kind, Manifest, TileGrid};
+use megagram_storage::{Id, Key, Kind, Manifest, TileGrid, TileId};
 use serde_json::json;
 
 use super::Run;
@@ -20,6 +22,7 @@ use crate::pass::apply::ApplyPass;
 use crate::pass::border::{Ask, BorderPass, BorderPlace};
 use crate::pass::covariance::CovariancePass;
 use crate::pass::source::{Rows, Source};
+use crate::plan::Forecast;
 use crate::summary::{CurvePoint, SetScores};
 
 /// Whether means alone are asked for, which need neither V nor the curve's sums.
@@ -122,21 +125,26 @@ impl Run<'_> {
         Ok(Border { place, cuts, source })
     }
 
-    /// Strips that are not in the store, or whose tiles of V are wanted and not all there. Strips that
-    /// are there have been read whole and verified.
-    fn missing_strips(&self, border: &Border) -> Result<Vec<u32>> {
+    /// Strips that are not in the store, or whose tiles of V are wanted and not all there. What is there
+    /// has been read whole and verified.
+    fn missing_strips(&self, border: &Border, bridge: &Bridge, counting: &mut Counting) -> Result<Vec<u32>> {
         let store = &self.store;
         let id = &border.place.id;
-        let covariance = self.job.gp.covariance;
+        let strips = 0..border.place.test.blocks();
+        let mut torn = HashSet::new();
+        if self.job.gp.covariance {
+            let blocks = border.place.train.blocks();
+            let wanted = strips.clone().flat_map(|s| (0..blocks).map(move |k| TileId::new(s, k))).collect();
+            let load = |tile, _| border.place.load(tile);
+            let found = self.stored((Kind::Border, id), wanted, &["v"], bridge, load)?;
+            counting.foresee(&[Forecast { traffic: found.cost, ..Forecast::default() }]);
+            torn = found.missing.iter().map(|tile| tile.row).collect();
+        }
         self.crew.lead(|| {
-            let listing = if covariance { store.list(&format!("border/{id}/tiles"))? } else { Vec::new() };
-            let tiles: Vec<_> = listing.iter().filter_map(|(key, _)| key.tile_id()).collect();
-            let blocks = border.place.train.blocks() as usize;
             let mut missing = Vec::new();
-            for strip in 0..border.place.test.blocks() {
+            for strip in strips {
                 let key = Key::strip(id, strip);
-                let whole = !covariance || tiles.iter().filter(|t| t.row == strip).count() == blocks;
-                if whole && store.has(&key)? {
+                if !torn.contains(&strip) && store.has(&key)? {
                     Table::decode(&key, store.get(&key)?)?;
                 } else {
                     missing.push(strip);
@@ -147,7 +155,9 @@ impl Run<'_> {
     }
 
     fn fill_border(&self, gram: &Gram, factor: &Factor, border: &Border, counting: &mut Counting) -> Result<()> {
-        let missing = self.missing_strips(border)?;
+        let rows = border.place.test.n + border.place.train.n;
+        let (ledger, bridge, _) = self.budget(1, Some(&border.source.network), rows)?;
+        let missing = self.missing_strips(border, &bridge, counting)?;
         let (strips, blocks) = (border.place.test.blocks(), border.place.train.blocks());
         let means_only = means_only(&self.job.gp);
         let tiles_a_strip = if means_only { 1 } else { u64::from(blocks) };
@@ -155,8 +165,6 @@ impl Run<'_> {
         if missing.is_empty() {
             return Ok(());
         }
-        let rows = border.place.test.n + border.place.train.n;
-        let (ledger, bridge, _) = self.budget(1, Some(&border.source.network), rows)?;
         let crew = (self.crew.processes, self.crew.workers);
         let source = Arc::clone(&border.source);
         let pass: Arc<dyn Pass> = if means_only {

@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 use std::sync::mpsc::channel;
 
 use megagram_storage::bridge::{Bridge, Load};
-use megagram_storage::{Error as StorageError, Id, Kind, TileGrid, TileId, Traffic};
+use megagram_storage::{Error as StorageError, Id, Kind, TileId, Traffic};
 
 use super::Run;
 use crate::error::{Error, Result};
@@ -21,16 +21,16 @@ pub(super) struct Stored {
 }
 
 impl Run<'_> {
-    /// Lists the tiles of a matrix (process 0 does) and verifies those that are there (each process its
-    /// share). A damaged tile is an error that names it.
+    /// Lists which of the tiles `wanted` of a matrix are there (process 0 does) and verifies those (each
+    /// process its share). A damaged tile is an error that names it.
     pub(super) fn stored(
         &self,
-        (kind, id, grid): (Kind, &Id, TileGrid),
+        (kind, id): (Kind, &Id),
+        wanted: BTreeSet<TileId>,
         columns: &[&'static str],
         bridge: &Bridge,
         load: impl Fn(TileId, &'static str) -> Load,
     ) -> Result<Stored> {
-        let wanted: BTreeSet<TileId> = grid.lower().collect();
         let store = &self.store;
         let present: Vec<TileId> = self.crew.lead(|| {
             let listing = store.list(&format!("{kind}/{id}/tiles"))?;
@@ -41,17 +41,19 @@ impl Run<'_> {
         let mut loads = Vec::new();
         for (at, tile) in present.iter().enumerate() {
             for (column, costs) in columns.iter().zip(&costs) {
-                cost = cost.plus(costs.read(grid.rows(tile.row), grid.rows(tile.col), column)?);
+                let load = load(*tile, column);
+                cost = cost.plus(costs.read(load.stamp.rows, load.stamp.cols, column)?);
                 if at % self.crew.processes == self.crew.process {
-                    loads.push(load(*tile, column));
+                    loads.push(load);
                 }
             }
         }
-        if !loads.is_empty() {
-            self.progress.begin("verify", "tiles", loads.len() as u64);
+        let mine = loads.len() as u64;
+        if mine > 0 {
+            self.progress.begin("verify", "tiles", mine);
         }
         let damage = verify(bridge, loads, self.in_flight(columns.len()).loads, || self.progress.advance(1));
-        if !present.is_empty() {
+        if mine > 0 {
             self.progress.end();
         }
         // All processes tell, so that all meet the same damage.
