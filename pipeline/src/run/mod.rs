@@ -5,6 +5,7 @@
 
 mod budget;
 mod data;
+mod events;
 mod factor;
 mod foresight;
 mod gram;
@@ -17,7 +18,9 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use megagram_storage::{Error as StorageError, Key, Kind, Store};
+use serde_json::json;
 
+use self::events::Events;
 use crate::dataflow::{Cluster, Crew};
 use crate::error::{Error, Result};
 use crate::gp::evidence::sizes;
@@ -50,6 +53,7 @@ struct Run<'a> {
     store: Store,
     crew: Crew,
     progress: Arc<dyn Progress>,
+    events: Arc<Events>,
     blas: String,
     summary: Summary,
 }
@@ -93,31 +97,51 @@ pub fn run(job: &Job, upto: Stage, cluster: Cluster, progress: Arc<dyn Progress>
     }
     let store = Store::open(&job.store)?;
     let crew = Crew::start(cluster, job.compute.workers)?;
-    let mut run = Run { job, kernel, store, crew, progress, blas, summary: Summary::default() };
+    let events = Arc::new(Events::new(progress));
+    let progress = Arc::clone(&events) as Arc<dyn Progress>;
+    let mut run = Run { job, kernel, store, crew, progress, events, blas, summary: Summary::default() };
     run.same_everywhere()?;
-    let mut damage: BTreeMap<String, u32> = BTreeMap::new();
-    loop {
-        match run.stages(upto) {
-            Err(Error::Storage(error @ (StorageError::Corrupt { .. } | StorageError::NotFound { .. }))) => {
-                let (key, why) = match &error {
-                    StorageError::Corrupt { key, why } => (key.clone(), why.as_str()),
-                    StorageError::NotFound { key } => (key.clone(), "it is gone"),
-                    _ => return Err(Error::Storage(error)),
-                };
-                let times = damage.entry(key.clone()).or_default();
-                *times += 1;
-                if *times > REPAIRS_OF_ONE_MAX {
-                    return Err(Error::Storage(error));
-                }
-                run.set_aside(&Key::listed(&key), why)?;
-            }
-            Err(error) => return Err(error),
-            Ok(()) => return Ok(run.summary),
-        }
-    }
+    let outcome = run.to_the_end(upto);
+    run.tell_end(&outcome);
+    outcome.map(|()| run.summary)
 }
 
 impl Run<'_> {
+    /// Goes through the stages, and again after each repair.
+    fn to_the_end(&mut self, upto: Stage) -> Result<()> {
+        let mut damage: BTreeMap<String, u32> = BTreeMap::new();
+        loop {
+            match self.stages(upto) {
+                Err(Error::Storage(error @ (StorageError::Corrupt { .. } | StorageError::NotFound { .. }))) => {
+                    let (key, why) = match &error {
+                        StorageError::Corrupt { key, why } => (key.clone(), why.as_str()),
+                        StorageError::NotFound { key } => (key.clone(), "it is gone"),
+                        _ => return Err(Error::Storage(error)),
+                    };
+                    let times = damage.entry(key.clone()).or_default();
+                    *times += 1;
+                    if *times > REPAIRS_OF_ONE_MAX {
+                        return Err(Error::Storage(error));
+                    }
+                    self.set_aside(&Key::listed(&key), why)?;
+                }
+                Err(error) => return Err(error),
+                Ok(()) => return Ok(()),
+            }
+        }
+    }
+
+    /// The last line of the log. The outcome stands, whether or not it can be logged.
+    fn tell_end(&self, outcome: &Result<()>) {
+        if self.crew.process == 0 {
+            let error = outcome.as_ref().err().map(ToString::to_string);
+            self.events.keep(json!({ "event": "end", "error": error, "repaired": self.summary.repaired }));
+            if let Err(error) = self.events.write(&self.store, &self.job.name) {
+                self.progress.say(&format!("the log of this run is not written: {error}"));
+            }
+        }
+    }
+
     /// Bits depend on the BLAS and its kernel, so all processes must have the same.
     fn same_everywhere(&self) -> Result<()> {
         let all = self.crew.gather(&self.blas)?;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use megagram_storage::bridge::Bridge;
 use megagram_storage::{Store, Traffic};
 use serde::{Deserialize, Serialize};
+use serde_json::json;
 
 use super::Run;
 use crate::dataflow::Done;
@@ -101,6 +102,14 @@ impl Run<'_> {
         report.gflops = report.flops / 1e9 / report.seconds.max(1e-9);
         report.tiles_reused = report.tiles_reused.max(counting.reused);
         let did = shares.iter().fold(Traffic::default(), |sum, share| sum.plus(share.traffic));
+        let name = counting.name;
+        let tiles: u64 = shares.iter().map(|s| s.done.tiles).sum();
+        self.events.keep(
+            json!({ "event": "end of stage", "stage": name, "seconds": seconds, "tiles": tiles, "traffic": did }),
+        );
+        if self.crew.process == 0 {
+            self.events.write(&self.store, &self.job.name)?;
+        }
         add(report, if outcome.is_ok() { counting.forecast.traffic } else { did });
         Ok(())
     }
