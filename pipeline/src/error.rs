@@ -12,7 +12,7 @@ pub enum Error {
     #[error("{0}")]
     Usage(String),
     /// The memory cannot hold a resident block.
-    #[error("memory too small: {what} needs at least {} ({needed} bytes), the job gives {} ({given} bytes); raise `memory` or lower `tile`", size(*needed), size(*given))]
+    #[error("memory too small: {what} needs at least {}, the job gives {}; raise `memory` or lower `tile`", size(*needed), size(*given))]
     Memory {
         /// What does not fit.
         what: String,
