@@ -126,7 +126,22 @@ fn location(found: &section::Found<'_>) -> Result<String> {
 
 /// `location` as seen from the current folder, if it is a relative path in a file of `folder`.
 fn resolved(location: &str, folder: &Path) -> String {
-    if megagram_storage::is_url(location) { location.to_owned() } else { folder.join(location).display().to_string() }
+    if megagram_storage::is_url(location) { location.to_owned() } else { plain(&folder.join(location)) }
+}
+
+/// A path without the `name/..` that cancel out; links are not looked at, so a link before `..` stays.
+fn plain(path: &Path) -> String {
+    use std::path::Component;
+    let mut parts = std::path::PathBuf::new();
+    for part in path.components() {
+        let folder = matches!(parts.components().next_back(), Some(Component::Normal(_))) && !parts.is_symlink();
+        if part == Component::ParentDir && folder {
+            parts.pop();
+        } else {
+            parts.push(part);
+        }
+    }
+    if parts.as_os_str().is_empty() { ".".to_owned() } else { parts.display().to_string() }
 }
 
 fn identity(job: &Job) -> Value {
