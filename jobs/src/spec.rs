@@ -126,11 +126,11 @@ fn location(found: &section::Found<'_>) -> Result<String> {
 
 /// `location` as seen from the current folder, if it is a relative path in a file of `folder`.
 fn resolved(location: &str, folder: &Path) -> String {
-    if megagram_storage::is_url(location) { location.to_owned() } else { plain(&folder.join(location)) }
+    if megagram_storage::is_url(location) { location.to_owned() } else { without_detours(&folder.join(location)) }
 }
 
 /// A path without the `name/..` that cancel out; links are not looked at, so a link before `..` stays.
-fn plain(path: &Path) -> String {
+fn without_detours(path: &Path) -> String {
     use std::path::Component;
     let mut parts = std::path::PathBuf::new();
     for part in path.components() {
