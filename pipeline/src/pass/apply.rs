@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use megagram_storage::table::{Column, Table};
-use megagram_storage::{Id, Key, TileGrid, Traffic, bridge::Save};
+use megagram_storage::{Id, Key, TileGrid};
 use parking_lot::Mutex;
 
 use super::ledger::Ledger;
@@ -119,10 +119,6 @@ impl Pass for ApplyPass {
         Ok(self.source.origin(name))
     }
 
-    fn makes(&self, _: Name) -> bool {
-        false
-    }
-
     fn loaded(&self, name: Name, _: bool, values: &mut Vec<f64>) -> Result<()> {
         self.source.learn(name, values);
         Ok(())
@@ -151,10 +147,6 @@ impl Pass for ApplyPass {
         Ok(())
     }
 
-    fn save(&self, _: Name) -> Option<Save> {
-        None
-    }
-
     fn finished(&self, name: Name, values: &[f64]) -> Result<Vec<(Key, bytes::Bytes)>> {
         let (count, rows) = (self.alpha.len(), self.test.rows(name.col));
         let mut table = Table::default();
@@ -163,14 +155,6 @@ impl Pass for ApplyPass {
             table.columns.push((format!("mean_{}_{c}", self.train.n), Column::F64(mean)));
         }
         Ok(vec![(Key::strip(&self.id, name.col), table.encode()?)])
-    }
-
-    fn read_cost(&self, _: Name, _: bool) -> Result<Traffic> {
-        Ok(Traffic::default())
-    }
-
-    fn write_cost(&self, _: Name) -> Result<Traffic> {
-        Ok(Traffic::default())
     }
 
     fn flops(&self, name: Name) -> f64 {

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use megagram_storage::{Traffic, bridge::Save};
+use megagram_storage::Traffic;
 use parking_lot::Mutex;
 
 use super::border::BorderPlace;
@@ -138,10 +138,6 @@ impl Pass for CovariancePass {
         })
     }
 
-    fn makes(&self, _: Name) -> bool {
-        false
-    }
-
     fn loaded(&self, name: Name, _: bool, values: &mut Vec<f64>) -> Result<()> {
         match name.space {
             Space::Border => values.resize(self.classes[TILES].len, 0.0),
@@ -168,19 +164,11 @@ impl Pass for CovariancePass {
         Ok(())
     }
 
-    fn save(&self, _: Name) -> Option<Save> {
-        None
-    }
-
     fn read_cost(&self, name: Name, _: bool) -> Result<Traffic> {
         match name.space {
             Space::Border => self.costs.read(self.border.test.rows(name.row), self.border.train.rows(name.col), "v"),
             _ => Ok(Traffic::default()),
         }
-    }
-
-    fn write_cost(&self, _: Name) -> Result<Traffic> {
-        Ok(Traffic::default())
     }
 
     fn flops(&self, name: Name) -> f64 {

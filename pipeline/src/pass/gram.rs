@@ -143,10 +143,6 @@ impl Pass for GramPass {
         Ok(self.source.origin(name))
     }
 
-    fn makes(&self, _: Name) -> bool {
-        false
-    }
-
     fn loaded(&self, name: Name, _: bool, values: &mut Vec<f64>) -> Result<()> {
         self.source.learn(name, values);
         Ok(())
@@ -164,10 +160,6 @@ impl Pass for GramPass {
         let side = self.source.side;
         let (key, stamp) = (self.place.key(tile), self.place.stamp(tile));
         Some(Save { key, stamp, columns: self.place.columns(), ld: side, stride: side * side })
-    }
-
-    fn read_cost(&self, _: Name, _: bool) -> Result<Traffic> {
-        Ok(Traffic::default())
     }
 
     fn write_cost(&self, name: Name) -> Result<Traffic> {

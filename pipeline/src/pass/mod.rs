@@ -72,7 +72,10 @@ pub trait Pass: Blocks + Send + Sync {
     /// A defect: the block is none that can be read.
     fn origin(&self, name: Name, target: bool) -> Result<Origin>;
     /// Whether this pass makes the block, so that a read waits until it is stored.
-    fn makes(&self, name: Name) -> bool;
+    fn makes(&self, name: Name) -> bool {
+        let _ = name;
+        false
+    }
     /// Mends a block just read: padding, noise. On an I/O thread.
     ///
     /// # Errors
@@ -84,7 +87,10 @@ pub trait Pass: Blocks + Send + Sync {
     /// A pivot that is not positive, a value that is not finite.
     fn leaf(&self, leaf: Leaf<'_>) -> Result<()>;
     /// Where a finished block is stored.
-    fn save(&self, name: Name) -> Option<Save>;
+    fn save(&self, name: Name) -> Option<Save> {
+        let _ = name;
+        None
+    }
     /// Small objects to be stored once the block is finished.
     ///
     /// # Errors
@@ -97,12 +103,18 @@ pub trait Pass: Blocks + Send + Sync {
     ///
     /// # Errors
     /// As encoding a tile.
-    fn read_cost(&self, name: Name, target: bool) -> Result<Traffic>;
+    fn read_cost(&self, name: Name, target: bool) -> Result<Traffic> {
+        let _ = (name, target);
+        Ok(Traffic::default())
+    }
     /// The tile payload that storing a finished block costs.
     ///
     /// # Errors
     /// As encoding a tile.
-    fn write_cost(&self, name: Name) -> Result<Traffic>;
+    fn write_cost(&self, name: Name) -> Result<Traffic> {
+        let _ = name;
+        Ok(Traffic::default())
+    }
     /// Nominal floating-point operations of all tasks of a finished block (padding not counted).
     fn flops(&self, name: Name) -> f64;
     /// Whether a finished block counts as a tile done.

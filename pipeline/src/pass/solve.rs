@@ -157,10 +157,6 @@ impl Pass for SolvePass {
         Ok(Origin::Tile(self.factor.load(tile_of(name))))
     }
 
-    fn makes(&self, _: Name) -> bool {
-        false
-    }
-
     fn loaded(&self, name: Name, _: bool, values: &mut Vec<f64>) -> Result<()> {
         self.factor.pad(tile_of(name), values);
         Ok(())
@@ -200,16 +196,8 @@ impl Pass for SolvePass {
         Ok(())
     }
 
-    fn save(&self, _: Name) -> Option<megagram_storage::bridge::Save> {
-        None
-    }
-
     fn read_cost(&self, name: Name, _: bool) -> Result<Traffic> {
         self.costs.read(self.factor.grid.rows(name.row), self.factor.grid.rows(name.col), "l")
-    }
-
-    fn write_cost(&self, _: Name) -> Result<Traffic> {
-        Ok(Traffic::default())
     }
 
     fn flops(&self, _: Name) -> f64 {
