@@ -2,7 +2,7 @@
 
 use super::{Activation, Closed, ClosedForm, Dual, is_zero, norms};
 use crate::kernel::elementary::{asin_over_pi, sine_of};
-use crate::kernel::layer::Arguments;
+use crate::kernel::arguments::Arguments;
 
 /// F = (2/π)·asin ρ with the correlation ρ. The derivative is zero almost everywhere, so F' = 0 (as in
 /// neural-tangents).
