@@ -80,8 +80,9 @@ fn read_layer(value: &Value, path: &str, layers: &mut Vec<Layer>) -> Result<(), 
         _ => {
             let kind = match layer_type(name) {
                 Some(layer) => (layer.read)(table, path)?,
-                None => activation(name, table, path)
-                    .unwrap_or_else(|| Err(unknown_type(name, &format!("{path}.type"))))?,
+                None => {
+                    activation(name, table, path).unwrap_or_else(|| Err(unknown_type(name, &format!("{path}.type"))))?
+                }
             };
             layers.push(Layer::new(path, kind));
         }
@@ -131,12 +132,7 @@ fn read_fc(value: &Value, layers: &mut Vec<Layer>) -> Result<(), SpecError> {
 }
 
 /// A variance, given as such or as a standard deviation.
-pub(crate) fn variance(
-    table: &Map<String, Value>,
-    var: &str,
-    std: &str,
-    path: &str,
-) -> Result<Option<f64>, SpecError> {
+pub(crate) fn variance(table: &Map<String, Value>, var: &str, std: &str, path: &str) -> Result<Option<f64>, SpecError> {
     let read = |key: &str| {
         table
             .get(key)

@@ -84,7 +84,7 @@ pub fn plan(job: &Job, processes: usize) -> Result<Plan> {
         Some(limit) => limit,
         None => rows,
     };
-    let network = Network::compile(&kernel, width).map_err(|e| Error::Usage(e.to_string()))?;
+    let network = Network::compile(&kernel, job.data.inputs(width)).map_err(|e| Error::Usage(e.to_string()))?;
     let tile = job.compute.tile;
     let rate = gemm_gflops(tile as usize);
     let local = store.folder().is_some();

@@ -12,7 +12,8 @@ pub fn layers(stax: &Value) -> Value {
             "FanOut" => {}
             "serial" => layers.extend(self::layers(&layer["layers"]).as_array().unwrap().iter().cloned()),
             "parallel" => {
-                branches = layer["layers"].as_array().unwrap().iter().map(|branch| self::layers(&json!([branch]))).collect();
+                branches =
+                    layer["layers"].as_array().unwrap().iter().map(|branch| self::layers(&json!([branch]))).collect();
             }
             op @ ("FanInSum" | "FanInProd" | "FanInConcat") => {
                 let join = op.trim_start_matches("FanIn").to_lowercase();

@@ -205,7 +205,8 @@ impl Linear {
             Mechanism::Abs => scores.iter_mut().zip(counts).for_each(|(s, c)| *s = masked(s.abs(), *c)),
             Mechanism::Relu => scores.iter_mut().zip(counts).for_each(|(s, c)| *s = masked(s.max(0.0), *c)),
             Mechanism::Softmax => {
-                let largest = scores.iter().zip(counts).filter(|(_, c)| **c).fold(f64::NEG_INFINITY, |m, (s, _)| m.max(*s));
+                let largest =
+                    scores.iter().zip(counts).filter(|(_, c)| **c).fold(f64::NEG_INFINITY, |m, (s, _)| m.max(*s));
                 let mut sum = 0.0;
                 for (score, counts) in scores.iter_mut().zip(counts) {
                     *score = if *counts { libm::exp(*score - largest) } else { 0.0 };

@@ -39,9 +39,11 @@ pub(super) fn parallel(table: &Map<String, Value>, path: &str) -> Result<Arc<dyn
     let at = |key: &str| format!("{path}.{key}");
     let given = word(table, "join", path)?
         .ok_or_else(|| SpecError::new(at("join"), "it must be given: \"sum\", \"prod\" or \"concat\""))?;
-    let name = known_word(given, &JOINS.map(|(name, _)| name)).map_err(|message| SpecError::new(at("join"), message))?;
+    let name =
+        known_word(given, &JOINS.map(|(name, _)| name)).map_err(|message| SpecError::new(at("join"), message))?;
     let join = JOINS.iter().find(|(known, _)| *known == name).map_or(Join::Sum, |(_, join)| *join);
-    if table.get("axis").is_some_and(|axis| axis.as_i64() != Some(-1)) || (join != Join::Concat && table.contains_key("axis"))
+    if table.get("axis").is_some_and(|axis| axis.as_i64() != Some(-1))
+        || (join != Join::Concat && table.contains_key("axis"))
     {
         let message = "only channels (−1), and only with join = \"concat\", are joined in this version";
         return Err(SpecError::new(at("axis"), message));
@@ -222,6 +224,8 @@ impl Step for Branches {
     }
 
     fn output(&self, geometry: Geometry) -> Geometry {
-        self.chains.first().map_or(geometry, |chain| chain.iter().fold(geometry, |geometry, step| step.output(geometry)))
+        self.chains
+            .first()
+            .map_or(geometry, |chain| chain.iter().fold(geometry, |geometry, step| step.output(geometry)))
     }
 }

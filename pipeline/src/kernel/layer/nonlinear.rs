@@ -44,7 +44,8 @@ impl LayerSpec for Nonlinear {
     fn compile(&self, build: &mut Build, path: &str) -> Result<(), SpecError> {
         let name = self.entry.name;
         if !build.signal.gaussian {
-            let message = format!("{name:?} needs a dense or convolutional layer before it: only its output is Gaussian");
+            let message =
+                format!("{name:?} needs a dense or convolutional layer before it: only its output is Gaussian");
             return Err(SpecError::new(path, message));
         }
         let activation = (self.entry.build)(&self.arguments).map_err(|message| SpecError::new(path, message))?;

@@ -46,7 +46,8 @@ impl Encoding {
     pub(super) fn read(layer: &Map<String, Value>, path: &str) -> Result<Encoding, SpecError> {
         let at = |key: &str| format!("{path}.{key}");
         let given = word(layer, "pos_emb_type", path)?.unwrap_or("none");
-        let name = known_word(given, &KINDS.map(|(name, _)| name)).map_err(|m| SpecError::new(at("pos_emb_type"), m))?;
+        let name =
+            known_word(given, &KINDS.map(|(name, _)| name)).map_err(|m| SpecError::new(at("pos_emb_type"), m))?;
         let kind = KINDS.iter().find(|(known, _)| *known == name).map_or(Kind::None, |(_, kind)| *kind);
         let of = |key: &str, default: f64| {
             layer.get(key).map(number).transpose().map(|n| n.unwrap_or(default)).map_err(|m| SpecError::new(at(key), m))
@@ -75,7 +76,9 @@ impl Encoding {
         layer.insert("pos_emb_type".into(), (*name).into());
         match self.decay {
             Decay::Equal => {}
-            Decay::Exp(scale) => drop(layer.insert("pos_emb_decay_fn".into(), json!({ "kind": "exp", "scale": scale }))),
+            Decay::Exp(scale) => {
+                drop(layer.insert("pos_emb_decay_fn".into(), json!({ "kind": "exp", "scale": scale })))
+            }
             Decay::Rational(scale) => {
                 layer.insert("pos_emb_decay_fn".into(), json!({ "kind": "rational", "scale": scale }));
             }

@@ -31,7 +31,8 @@ pub(super) struct Window {
 impl Window {
     /// `key` is the name of the window's size.
     pub(super) fn read(table: &Map<String, Value>, path: &str, key: &str) -> Result<Window, SpecError> {
-        let size = sizes(table, key, path)?.ok_or_else(|| SpecError::new(format!("{path}.{key}"), "it must be given"))?;
+        let size =
+            sizes(table, key, path)?.ok_or_else(|| SpecError::new(format!("{path}.{key}"), "it must be given"))?;
         let axes = size.len();
         if axes > 2 {
             let message = format!("{axes} axes; only 1 and 2 are built in this version");
@@ -82,11 +83,8 @@ impl Window {
     /// The window on positions of this shape.
     pub(super) fn axes(&self, build: &Build, transposed: bool, path: &str) -> Result<[Axis; 2], SpecError> {
         if self.size.len() != build.signal.rank {
-            let message = format!(
-                "a window with {} axes does not fit an input with {}",
-                self.size.len(),
-                build.signal.rank
-            );
+            let message =
+                format!("a window with {} axes does not fit an input with {}", self.size.len(), build.signal.rank);
             return Err(SpecError::new(path, message));
         }
         let of = |axis: usize, list: &[u64]| list.get(axis).map_or(1, |n| *n as usize);
@@ -122,9 +120,8 @@ impl Window {
         let moved = axes.iter().any(|axis| !axis.is_centred());
         build.signal.shape = to;
         if let (Some(from), true) = (build.signal.mask, moved) {
-            let centres = (0..to[0] * to[1])
-                .map(|p| axes[0].centre(p / to[1]) * axes[1].n + axes[1].centre(p % to[1]))
-                .collect();
+            let centres =
+                (0..to[0] * to[1]).map(|p| axes[0].centre(p / to[1]) * axes[1].n + axes[1].centre(p % to[1])).collect();
             let to = build.slot(Slot::Numbers(to[0] * to[1]));
             build.push(Centres { from, to, centres });
             build.signal.mask = Some(to);

@@ -94,7 +94,8 @@ fn flatten(spec: &KernelSpec, inputs: &mut Inputs) -> Result<bool, SpecError> {
     if !any_spatial(&spec.layers) {
         inputs.shape = None;
         if inputs.mask.is_some() {
-            let message = "a mask needs a network with positions (conv, pooling, attention, flatten); this one has none";
+            let message =
+                "a mask needs a network with positions (conv, pooling, attention, flatten); this one has none";
             return Err(SpecError::new("data.mask", message));
         }
         return Ok(true);
