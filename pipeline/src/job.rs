@@ -3,6 +3,8 @@
 use megagram_storage::dataset::{Prepare, Source, Targets};
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::Inputs;
+
 /// A job. Paths are resolved; every default is filled in.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Job {
@@ -41,6 +43,13 @@ pub struct Data {
     pub scale: f64,
     /// Marks padding tokens.
     pub mask: Option<f64>,
+}
+
+impl Data {
+    /// What a network needs to know of rows of `width` numbers. The mask is scaled as the rows are.
+    pub fn inputs(&self, width: usize) -> Inputs {
+        Inputs { width, shape: self.shape.clone(), mask: self.mask.map(|mask| mask * self.scale) }
+    }
 }
 
 /// Inputs and, where known, targets.

@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic)]
 
-use megagram_pipeline::kernel::{KernelSpec, Network, layer_keys, layer_types};
+use megagram_pipeline::kernel::{Inputs, KernelSpec, Network, layer_keys, layer_types};
 use serde_json::{Value, json};
 
 fn read(kernel: Value) -> KernelSpec {
@@ -83,8 +83,27 @@ fn mistakes_are_named_by_their_place() {
     refused(second(json!({ "type": "monomial", "degree": 1.5 })), "kernel.layers[1].degree", &["whole"]);
     refused(second(json!({ "type": "gaussian", "b": 1 })), "kernel.layers[1]", &["positive"]);
     refused(second(json!({ "type": "elementwise", "fn": "tan" })), "kernel.layers[1].fn", &["tanh"]);
-    refused(second(json!({ "type": "conv" })), "kernel.layers[1].type", &["not built in this version"]);
-    refused(second(json!({ "type": "parallel", "join": "sum" })), "kernel.layers[1].type", &["not built"]);
+    refused(second(json!({ "type": "conv" })), "kernel.layers[1].filter_shape", &["must be given"]);
+    refused(second(json!({ "type": "parallel", "join": "sum" })), "kernel.layers[1].branches", &["list"]);
+    refused(second(json!({ "type": "parallel", "join": "max", "branches": [[]] })), "kernel.layers[1].join", &["max"]);
+    refused(
+        second(
+            json!({ "type": "residual", "layers": [{ "type": "relu" }, { "type": "conv", "filter_shape": [3], "w_var": 1, "padding": "zero" }] }),
+        ),
+        "kernel.layers[1].layers[1].padding",
+        &["zero"],
+    );
+    refused(second(json!({ "type": "dropout", "rate": 1.5 })), "kernel.layers[1].rate", &["at most 1"]);
+    refused(
+        second(json!({ "type": "conv", "filter_shape": [3, 3], "strides": [2], "w_var": 1 })),
+        "kernel.layers[1].strides",
+        &["1 numbers", "2"],
+    );
+    refused(
+        second(json!({ "type": "global_self_attention", "linear_scaling": false })),
+        "kernel.layers[1].attention_mechanism",
+        &["closed form"],
+    );
     refused(second(json!(3)), "kernel.layers[1]", &["table"]);
     refused(
         second(json!({ "type": "repeat", "times": 2, "layers": [{ "type": "dens" }] })),
@@ -121,6 +140,96 @@ fn networks_that_make_no_sense_do_not_compile() {
     assert!(Network::compile(&relu, 0).is_err());
 }
 
+/// Networks whose layers do not fit the data, or each other.
+#[test]
+fn positions_that_do_not_fit_are_named() {
+    let error = |layers: Value, shape: &[usize], mask: Option<f64>| {
+        let inputs = Inputs { width: 60, shape: (!shape.is_empty()).then(|| shape.to_vec()), mask };
+        Network::compile(&read(json!({ "layers": layers })), inputs).unwrap_err()
+    };
+    let conv = json!({ "type": "conv", "filter_shape": [3, 3], "w_var": 1, "padding": "same" });
+    let (flatten, dense) = (json!({ "type": "flatten" }), json!({ "type": "dense", "w_var": 1 }));
+    let pool = json!({ "type": "avg_pool", "window_shape": [2, 2] });
+    let image: &[usize] = &[4, 5, 3];
+    for (layers, shape, path, words) in [
+        (json!([conv, flatten]), &[] as &[usize], "kernel.layers[0]", "data.shape"),
+        (json!([conv, flatten]), &[4, 5], "data.shape", "20 numbers"),
+        (json!([conv, flatten]), &[60], "data.shape", "neither"),
+        (json!([conv, flatten]), &[20, 3], "kernel.layers[0]", "axes"),
+        (json!([conv]), image, "kernel.layers", "global_avg_pool"),
+        (json!([conv, flatten, pool]), image, "kernel.layers[2]", "positions"),
+        (json!([dense, flatten, { "type": "global_self_attention" }]), image, "kernel.layers[2]", "positions"),
+        (json!([conv, flatten, { "type": "global_avg_pool" }]), image, "kernel.layers[2]", "positions"),
+        (json!([conv, flatten, { "type": "relu" }]), image, "kernel.layers[2]", "Gaussian"),
+        (json!([{ "type": "conv", "filter_shape": [7, 3], "w_var": 1 }, flatten]), image, "kernel.layers[0]", "7"),
+        (
+            json!([{ "type": "repeat", "times": 3, "layers": [conv, { "type": "conv", "filter_shape": [3, 3], "w_var": 1 }] }, flatten]),
+            image,
+            "kernel.layers[0].layers[1]",
+            "fit",
+        ),
+        (json!([conv, { "type": "layer_norm", "axis": 1 }, flatten]), image, "kernel.layers[1].axis", "channels"),
+        (json!([conv, { "type": "layer_norm", "axis": [0, 3] }, flatten]), image, "kernel.layers[1].axis", "batch"),
+        (json!([conv, { "type": "relu" }, { "type": "layer_norm" }, flatten]), image, "kernel.layers[2]", "Gaussian"),
+        (json!([{ "type": "dropout", "rate": 0.5 }, flatten]), image, "kernel.layers[0]", "inputs"),
+        (
+            json!([conv, { "type": "residual", "layers": [{ "type": "relu" }] }, flatten]),
+            image,
+            "kernel.layers[1]",
+            "Gaussian",
+        ),
+        (json!([conv, { "type": "residual", "layers": [pool] }, flatten]), image, "kernel.layers[1]", "joined"),
+        (
+            json!([dense, { "type": "parallel", "join": "concat", "branches": [[dense], [dense]] }]),
+            &[],
+            "kernel.layers[1]",
+            "out_dim",
+        ),
+        (
+            json!([{ "type": "conv_transpose", "filter_shape": [3, 3], "w_var": 1, "padding": "same" }, { "type": "flatten" }, dense,
+            { "type": "sum_pool", "window_shape": [1, 1] }]),
+            image,
+            "kernel.layers[3]",
+            "positions",
+        ),
+    ] {
+        let e = error(layers.clone(), shape, None);
+        assert!(e.path == path && e.message.contains(words), "{layers}: {e}");
+    }
+    assert_eq!(error(json!([dense]), &[], Some(1.0)).path, "data.mask");
+    assert_eq!(error(json!([flatten]), &[], Some(1.0)).path, "data.mask");
+    // A fully connected network has no use for a shape.
+    let inputs = Inputs { width: 60, shape: Some(image.to_vec()), mask: None };
+    assert!(Network::compile(&read(json!({ "layers": [dense] })), inputs).unwrap().inputs().shape.is_none());
+}
+
+#[test]
+fn equal_networks_with_positions_have_equal_forms() {
+    let text = |layers: Value| read(json!({ "layers": layers })).canonical().to_string();
+    let dense = json!({ "type": "dense", "w_var": 1 });
+    assert_eq!(
+        text(json!([dense, { "type": "residual", "layers": [{ "type": "relu" }, dense] }])),
+        text(json!([dense, { "type": "parallel", "join": "sum", "branches": [[{ "type": "relu" }, dense], []] }]))
+    );
+    let conv = |more: Value| {
+        let mut conv = json!({ "type": "conv", "filter_shape": [3], "w_var": 1 });
+        conv.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        text(json!([conv]))
+    };
+    assert_eq!(conv(json!({})), conv(json!({ "strides": [1], "padding": "valid", "out_chan": 8 })));
+    assert_ne!(conv(json!({})), conv(json!({ "padding": "same" })));
+    let attention = |more: Value| {
+        let mut layer = json!({ "type": "global_self_attention", "n_heads": 4 });
+        layer.as_object_mut().unwrap().extend(more.as_object().unwrap().clone());
+        text(json!([{ "type": "dense", "w_var": 1, "out_dim": 9 }, layer]))
+    };
+    assert_eq!(attention(json!({})), attention(json!({ "n_chan_key": 8, "pos_emb_type": "none", "w_pos_emb_std": 3 })));
+    assert_ne!(attention(json!({})), attention(json!({ "pos_emb_type": "sum" })));
+    // Where channels are concatenated widths count.
+    assert!(attention(json!({ "pos_emb_type": "concat" })).contains("out_dim"));
+    assert!(!attention(json!({ "pos_emb_type": "sum" })).contains("out_dim"));
+}
+
 #[test]
 fn every_type_has_keys() {
     assert!(layer_types().len() > 20);
@@ -128,5 +237,6 @@ fn every_type_has_keys() {
         assert_eq!(layer_keys(name).unwrap()[0], "type");
     }
     assert_eq!(layer_keys("ab_relu").unwrap(), ["type", "a", "b"]);
-    assert!(layer_keys("conv").is_none());
+    assert!(layer_keys("conv").unwrap().contains(&"filter_shape"));
+    assert!(layer_keys("convolution").is_none());
 }

@@ -4,10 +4,11 @@ use std::sync::Arc;
 
 use megagram_storage::dataset::Prepared;
 use megagram_storage::{Error as StorageError, Id, Kind, Manifest, Store, TileGrid};
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::job::Covariance;
-use crate::kernel::{KernelSpec, Network};
+use crate::kernel::{Inputs, KernelSpec, Network};
 use crate::pass::factor::FactorPlace;
 use crate::pass::gram::GramPlace;
 use crate::pass::source::{Rows, Source};
@@ -27,14 +28,18 @@ impl Recipe {
     pub(super) fn read(store: &Store, kind: Kind, id: &Id) -> Result<Recipe> {
         let manifest = Manifest::read(store, kind, id)?;
         let grid = TileGrid::new(manifest.fact("n")?, manifest.fact("tile")?);
-        let kernel: serde_json::Value = match kind {
-            Kind::Factor => manifest.fact("kernel")?,
-            _ => manifest.spec.get("kernel").cloned().unwrap_or_default(),
+        let of = |name: &str| -> Result<Value> {
+            match kind {
+                Kind::Factor => Ok(manifest.fact(name)?),
+                _ => Ok(manifest.spec.get(name).cloned().unwrap_or_default()),
+            }
         };
         let told = |why: String| Error::Storage(StorageError::Format(format!("{}: {why}", manifest.key())));
-        let kernel = KernelSpec::from_value(&kernel).map_err(|e| told(e.to_string()))?;
+        let kernel = KernelSpec::from_value(&of("kernel")?).map_err(|e| told(e.to_string()))?;
         let data = Arc::new(Prepared::read(store, &manifest.fact("data")?)?);
-        let network = Network::compile(&kernel, data.width).map_err(|e| told(e.to_string()))?;
+        let shape = serde_json::from_value(of("shape")?).map_err(|e| told(format!("shape: {e}")))?;
+        let inputs = Inputs { width: data.width, shape, mask: of("mask")?.as_f64() };
+        let network = Network::compile(&kernel, inputs).map_err(|e| told(e.to_string()))?;
         let gram_id = if kind == Kind::Gram { id.clone() } else { manifest.fact("gram")? };
         let gram = GramPlace { id: gram_id, grid, outputs: network.outputs().to_vec() };
         let factor = match kind {

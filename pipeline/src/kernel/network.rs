@@ -1,18 +1,18 @@
 //! A compiled network: the diagonal map of a block of rows, and the kernel on a tile.
 
-use super::activation::{Activation, Terms};
-use super::level::{Affine, AffineNtk, Level, affine};
-use super::spec::{Dense, KernelSpec, Layer, Output, Parameterization, SpecError};
+mod compile;
+mod sweep;
+
+pub use compile::Inputs;
+
+use super::layer::{Chain, GlobalPool, learn_mask};
+use super::level::Level;
+use super::sweep::{At, Geometry, Kept, Lanes, Pool, Shape, Slot, State};
 use crate::leaf;
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
 
 #[cfg(test)]
 mod levels;
-
-/// Rows of a column that go through all steps before the next: they stay in the first-level cache, and
-/// so do the steps' numbers for these rows while the columns pass.
-const STRIP: usize = 128;
 
 /// Rows whose scalar products with each other are taken at once for the diagonal.
 const DIAGONAL: usize = 32;
@@ -37,27 +37,42 @@ impl OutputKind {
     }
 }
 
-/// A layer, compiled.
-#[derive(Debug, Clone)]
-enum Step {
-    Affine(Affine),
-    Activation(Arc<dyn Activation>),
+/// Which pairs of positions go through the network together.
+#[derive(Debug, Clone, Copy)]
+enum Plan {
+    /// Rows without positions: their scalar products are one matrix product.
+    Flat,
+    /// All pairs that the network needs at once.
+    Whole(Geometry),
+    /// A network of convolutions that ends in global pooling: one band after the other up to the pooling, step
+    /// `split` of the chain, whose input has this shape and lies behind these strides.
+    Bands { start: Shape, split: usize, pool: GlobalPool, shape: Shape, stride: [usize; 2], wrapped: bool },
 }
 
 /// A compiled network for inputs of one width. Cheap to clone and shared between threads.
 #[derive(Debug, Clone)]
 pub struct Network {
-    input_dim: usize,
+    inputs: Inputs,
+    /// Numbers of one position.
+    channels: usize,
     outputs: Vec<OutputKind>,
-    steps: Vec<Step>,
+    chain: Chain,
+    slots: Vec<Slot>,
+    /// The slot of the input's mask.
+    mask: Option<usize>,
+    plan: Plan,
+    /// Shape of the output: 1 × 1 unless the network ends with positions.
+    ends: Shape,
+    /// Rows that go through the network together, and numbers of all buffers of a sweep.
+    lanes: usize,
+    buffers: usize,
     level: Level,
 }
 
-/// What a network keeps of a block of rows: per activation the variances that enter it and what it makes
-/// of them, and the diagonal of the kernels.
+/// What a network keeps of a block of rows: what its layers need of each, and the diagonal of the kernels.
 #[derive(Debug, Clone)]
 pub struct RowState {
-    terms: Vec<Terms>,
+    kept: Kept,
     nngp: Vec<f64>,
     ntk: Vec<f64>,
 }
@@ -97,58 +112,24 @@ pub struct KernelOut<'a> {
 }
 
 /// Buffers of one worker for [`Network::tile`].
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub struct Scratch {
-    k: [f64; STRIP],
-    t: [f64; STRIP],
+    x: Lanes,
+    pool: Pool,
 }
 
-impl Default for Scratch {
-    fn default() -> Self {
-        Scratch { k: [0.0; STRIP], t: [0.0; STRIP] }
-    }
+/// K and Θ of two rows at every pair of positions, `nngp[p · positions + q]`; positions row by row.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Positions {
+    /// Height and width; a sequence has width 1.
+    pub shape: [usize; 2],
+    /// K.
+    pub nngp: Vec<f64>,
+    /// Θ; empty if it is not an output.
+    pub ntk: Vec<f64>,
 }
 
 impl Network {
-    /// Compiles a network for rows of `input_dim` numbers.
-    pub fn compile(spec: &KernelSpec, input_dim: usize) -> Result<Network, SpecError> {
-        if input_dim == 0 {
-            return Err(SpecError::new("kernel", "the rows of the data have no columns"));
-        }
-        let mut steps = Vec::new();
-        let mut gaussian = false;
-        let mut width = Some(input_dim as u64);
-        for (index, layer) in spec.layers.iter().enumerate() {
-            let path = format!("kernel.layers[{index}]");
-            match layer {
-                Layer::Dense(dense) => {
-                    steps.push(Step::Affine(compile_dense(dense, width, &path)?));
-                    width = dense.out_dim;
-                    gaussian = true;
-                }
-                Layer::Activation(activation) => {
-                    if !gaussian {
-                        let message = format!(
-                            "{:?} needs a dense layer before it: only its output is Gaussian",
-                            activation.name()
-                        );
-                        return Err(SpecError::new(path, message));
-                    }
-                    let built = (activation.entry.build)(&activation.arguments)
-                        .map_err(|message| SpecError::new(path, message))?;
-                    steps.push(Step::Activation(Arc::from(built)));
-                    gaussian = false;
-                }
-            }
-        }
-        let outputs = match spec.output {
-            Output::Nngp => vec![OutputKind::Nngp],
-            Output::Ntk => vec![OutputKind::Ntk],
-            Output::Both => vec![OutputKind::Nngp, OutputKind::Ntk],
-        };
-        Ok(Network { input_dim, outputs, steps, level: Level::detect() })
-    }
-
     /// The kernels that are stored, in the order in which they are.
     pub fn outputs(&self) -> &[OutputKind] {
         &self.outputs
@@ -156,41 +137,47 @@ impl Network {
 
     /// How many numbers a row has.
     pub fn input_dim(&self) -> usize {
-        self.input_dim
+        self.inputs.width
+    }
+
+    /// The inputs that it was compiled for. Their shape and mask are those that matter: a network without
+    /// positions has neither.
+    pub fn inputs(&self) -> &Inputs {
+        &self.inputs
     }
 
     fn has_ntk(&self) -> bool {
         self.outputs.contains(&OutputKind::Ntk)
     }
 
-    fn activations(&self) -> impl Iterator<Item = &Arc<dyn Activation>> {
-        self.steps.iter().filter_map(|step| match step {
-            Step::Activation(activation) => Some(activation),
-            Step::Affine(_) => None,
-        })
-    }
-
     /// The diagonal map of `rows` rows of `x`, row-major: computed once for a block of rows.
     ///
     /// For a tile the block must have as many rows as the tile's side, the missing ones being zeros.
     pub fn rows(&self, x: &[f64], rows: usize) -> RowState {
-        debug_assert_eq!(x.len(), rows * self.input_dim);
-        let mut k = self.squares(x, rows);
-        let mut t = vec![0.0; if self.has_ntk() { rows } else { 0 }];
-        let mut terms = Vec::new();
-        for step in &self.steps {
-            match step {
-                Step::Affine(layer) => affine(self.level, layer, &mut k, &mut t),
-                Step::Activation(activation) => terms.push(Terms::of(activation.as_ref(), &mut k, &mut t)),
+        let d = self.inputs.width;
+        debug_assert_eq!(x.len(), rows * d);
+        let mut state = RowState { kept: Kept::new(&self.slots, rows), nngp: Vec::new(), ntk: Vec::new() };
+        if let (Some(slot), Some(mask)) = (self.mask, self.inputs.mask) {
+            for (row, values) in x.chunks_exact(d).enumerate() {
+                learn_mask(&mut state.kept, slot, row, values, self.channels, mask);
             }
         }
-        RowState { terms, nngp: k, ntk: t }
+        let squares = if matches!(self.plan, Plan::Flat) { self.squares(x, rows) } else { Vec::new() };
+        let mut scratch = Scratch::default();
+        for first in (0..rows).step_by(self.lanes) {
+            let lanes = self.lanes.min(rows - first);
+            let done = self.learn(x, first, lanes, &squares, &mut state.kept, &mut scratch);
+            state.nngp.extend_from_slice(&done.k);
+            state.ntk.extend_from_slice(&done.t);
+            done.release(&mut scratch.pool);
+        }
+        state
     }
 
     /// x·x/d for each row, by the same kernel of the BLAS that makes the tiles: only then do equal rows
     /// have the same bits off the diagonal as on it.
     fn squares(&self, x: &[f64], rows: usize) -> Vec<f64> {
-        let d = self.input_dim;
+        let d = self.inputs.width;
         let scale = 1.0 / d as f64;
         let mut gram = vec![0.0; DIAGONAL * DIAGONAL];
         let mut squares = Vec::with_capacity(rows);
@@ -222,42 +209,57 @@ impl Network {
     ) {
         debug_assert_eq!(xs.rows(), side);
         debug_assert_eq!(ys.rows(), side);
+        let d = self.inputs.width;
         let (mut nngp, mut ntk) = (out.nngp.as_deref_mut(), out.ntk.as_deref_mut());
         debug_assert!(nngp.as_ref().is_none_or(|k| k.len() == side * side));
         debug_assert!(ntk.as_ref().is_none_or(|t| t.len() == side * side && self.has_ntk()));
         let wants_ntk = ntk.is_some() && self.has_ntk();
+        let flat = matches!(self.plan, Plan::Flat);
         // The scalar products are made where the first output will be.
         let products = match (&mut nngp, &mut ntk) {
             (Some(k), _) => &mut **k,
             (None, Some(t)) => &mut **t,
             (None, None) => return,
         };
-        leaf::rows_gram(x, y, side, self.input_dim, products);
-        let scale = 1.0 / self.input_dim as f64;
-        for start in (0..side).step_by(STRIP) {
-            let columns = if diagonal { side.min(start + STRIP) } else { side };
-            for column in 0..columns {
+        if flat {
+            leaf::rows_gram(x, y, side, d, products);
+        }
+        let scale = 1.0 / d as f64;
+        let Scratch { x: lanes_of_x, pool } = scratch;
+        for start in (0..side).step_by(self.lanes) {
+            let end = side.min(start + self.lanes);
+            if !flat {
+                lanes_of_x.load(&x[start * d..end * d], d);
+            }
+            for column in 0..if diagonal { end } else { side } {
                 let first = if diagonal { start.max(column) } else { start };
-                let len = (start + STRIP).min(side) - first;
-                let at = first + column * side;
-                let k = &mut scratch.k[..len];
-                let t = &mut scratch.t[..if wants_ntk { len } else { 0 }];
-                let products = match (&nngp, &ntk) {
-                    (Some(k), _) => &**k,
-                    (None, Some(t)) => &**t,
-                    (None, None) => return,
+                let lanes = end - first;
+                let at = At { level: self.level, xs: &xs.kept, first, ys: &ys.kept, column, each: false };
+                let place = first + column * side;
+                let done = if flat {
+                    let mut state = State::new(Geometry::POINT, lanes, wants_ntk, pool);
+                    let products = match (&nngp, &ntk) {
+                        (Some(k), _) => &**k,
+                        (None, Some(t)) => &**t,
+                        (None, None) => return,
+                    };
+                    for (k, product) in state.k.iter_mut().zip(&products[place..]) {
+                        *k = product * scale;
+                    }
+                    state.t.fill(0.0);
+                    self.chain.iter().for_each(|step| step.pairs(&at, &mut state, pool));
+                    state
+                } else {
+                    let y = &y[column * d..][..d];
+                    self.sweep(&at, (&*lanes_of_x, first - start), Some(y), lanes, wants_ntk, pool)
                 };
-                for (k, product) in k.iter_mut().zip(&products[at..at + len]) {
-                    *k = product * scale;
-                }
-                t.fill(0.0);
-                self.strip(xs, ys, first, column, k, t);
                 if let Some(nngp) = &mut nngp {
-                    nngp[at..at + len].copy_from_slice(k);
+                    nngp[place..place + lanes].copy_from_slice(&done.k);
                 }
                 if let Some(ntk) = &mut ntk {
-                    ntk[at..at + t.len()].copy_from_slice(t);
+                    ntk[place..place + done.t.len()].copy_from_slice(&done.t);
                 }
+                done.release(pool);
             }
         }
         if diagonal {
@@ -270,61 +272,28 @@ impl Network {
         }
     }
 
-    /// A piece of a column through all steps.
-    fn strip(&self, xs: &RowState, ys: &RowState, first: usize, column: usize, k: &mut [f64], t: &mut [f64]) {
-        let mut terms = xs.terms.iter().zip(&ys.terms);
-        for step in &self.steps {
-            match step {
-                Step::Affine(layer) => affine(self.level, layer, k, t),
-                Step::Activation(activation) => {
-                    if let Some((x, y)) = terms.next() {
-                        activation.strip(self.level, x.span(first, k.len()), y.span(column, 1), k, t);
-                    }
-                }
-            }
-        }
-    }
-
     /// Bytes of a worker's [`Scratch`], whatever the side.
     pub fn scratch_bytes(&self, _side: usize) -> usize {
-        size_of::<Scratch>()
+        let x = if matches!(self.plan, Plan::Flat) { 0 } else { self.inputs.width * self.lanes };
+        size_of::<Scratch>() + (x + self.buffers) * size_of::<f64>()
     }
 
     /// Bytes of the [`RowState`] of a block of `rows` rows.
     pub fn row_bytes(&self, rows: usize) -> usize {
-        let terms: usize = self.activations().map(|a| Terms::bytes(rows, a.planes())).sum();
-        terms + 2 * rows * size_of::<f64>()
+        self.slots.iter().map(|slot| slot.bytes(rows)).sum::<usize>() + 2 * rows * size_of::<f64>()
     }
 
-    /// Floating-point operations of `rows` × `cols` entries: 2·d for the scalar product, and for each layer
-    /// about as many as its formula has.
+    /// Floating-point operations of `rows` × `cols` entries: for each pair of positions 2 a channel for the scalar
+    /// product, and for each layer about as many as its formula has.
     pub fn flops(&self, rows: u64, cols: u64) -> u64 {
-        let layers: u64 = self
-            .steps
-            .iter()
-            .map(|step| match step {
-                Step::Affine(_) => 4,
-                Step::Activation(activation) => activation.flops(),
-            })
-            .sum();
-        rows * cols * (2 * self.input_dim as u64 + 1 + layers)
-    }
-}
-
-fn compile_dense(dense: &Dense, width: Option<u64>, path: &str) -> Result<Affine, SpecError> {
-    let ntk = match dense.parameterization {
-        Parameterization::Ntk => AffineNtk::Ntk,
-        Parameterization::Standard => {
-            let width = width.ok_or_else(|| {
-                let message = "parameterization \"standard\" needs the width of the input: give the dense layer \
-                               before this one an out_dim";
-                SpecError::new(path, message)
-            })?;
-            let bias = if dense.b_var.is_some() { 1.0 } else { 0.0 };
-            AffineNtk::Standard { width: width as f64, bias }
+        let mut geometry = self.start();
+        let mut sum = geometry.entries() as u64 * (2 * self.channels as u64 + 1);
+        for step in &self.chain {
+            sum = sum.saturating_add(geometry.entries() as u64 * step.flops(geometry));
+            geometry = step.output(geometry);
         }
-    };
-    Ok(Affine { w_var: dense.w_var, b_var: dense.b_var.unwrap_or(0.0), ntk })
+        rows.saturating_mul(cols).saturating_mul(sum)
+    }
 }
 
 /// Copies the lower triangle of a tile to the upper and sets the diagonal.

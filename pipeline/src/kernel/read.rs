@@ -1,31 +1,12 @@
 //! Reading a `[kernel]` section: every mistake is named by its place.
 
-use super::activation::TABLE;
-use super::layer::{Arguments, number};
-use super::spec::{
-    ActivationSpec, Dense, KernelSpec, Layer, Output, Parameterization, SpecError, layer_keys, layer_types, nearest,
-};
+use super::arguments::number;
+use super::layer::{activation, layer_keys, layer_type, layer_types};
+use super::spec::{KernelSpec, Layer, Output, SpecError, nearest};
 use serde_json::{Map, Value, json};
 
 const FC_KEYS: &[&str] = &["depth", "activation", "w_var", "w_std", "b_var", "b_std"];
 const KERNEL_KEYS: &[&str] = &["output", "layers", "fc"];
-
-/// Words of the job file that this version does not build.
-const NOT_BUILT: &[&str] = &[
-    "conv",
-    "conv_local",
-    "conv_transpose",
-    "avg_pool",
-    "sum_pool",
-    "global_avg_pool",
-    "global_sum_pool",
-    "flatten",
-    "layer_norm",
-    "dropout",
-    "global_self_attention",
-    "residual",
-    "parallel",
-];
 
 /// Networks deeper than this are taken for a slip of the pen.
 const LAYERS_MAX: usize = 100_000;
@@ -45,7 +26,7 @@ pub(super) fn kernel(value: &Value) -> Result<KernelSpec, SpecError> {
     };
     let mut layers = Vec::new();
     match (table.get("layers"), table.get("fc")) {
-        (Some(list), None) => read_layers(list, "kernel.layers", &mut layers)?,
+        (Some(list), None) => self::layers(list, "kernel.layers", &mut layers)?,
         (None, Some(fc)) => read_fc(fc, &mut layers)?,
         (Some(_), Some(_)) => {
             return Err(SpecError::new("kernel", "layers and fc are both given; keep one of them"));
@@ -55,7 +36,8 @@ pub(super) fn kernel(value: &Value) -> Result<KernelSpec, SpecError> {
     Ok(KernelSpec { output, layers })
 }
 
-fn read_layers(list: &Value, path: &str, layers: &mut Vec<Layer>) -> Result<(), SpecError> {
+/// A list of layers; `repeat` is unrolled.
+pub(crate) fn layers(list: &Value, path: &str, layers: &mut Vec<Layer>) -> Result<(), SpecError> {
     let list = list
         .as_array()
         .filter(|list| !list.is_empty())
@@ -78,14 +60,13 @@ fn read_layer(value: &Value, path: &str, layers: &mut Vec<Layer>) -> Result<(), 
     };
     known_keys(table, keys, path)?;
     match name {
-        "dense" => layers.push(Layer::Dense(read_dense(table, path)?)),
         "repeat" => {
             let times = whole(table, "times", path)?
                 .ok_or_else(|| SpecError::new(format!("{path}.times"), "it must be given"))?;
             let inner =
                 table.get("layers").ok_or_else(|| SpecError::new(format!("{path}.layers"), "it must be given"))?;
             let mut body = Vec::new();
-            read_layers(inner, &format!("{path}.layers"), &mut body)?;
+            self::layers(inner, &format!("{path}.layers"), &mut body)?;
             if times.saturating_mul(body.len() as u64) > LAYERS_MAX as u64 {
                 let message = format!("{times} times is more than {LAYERS_MAX} layers");
                 return Err(SpecError::new(format!("{path}.times"), message));
@@ -96,43 +77,22 @@ fn read_layer(value: &Value, path: &str, layers: &mut Vec<Layer>) -> Result<(), 
         }
         // The identity leaves no trace, so that equal questions stay equal.
         "identity" => {}
-        _ => layers.push(read_activation(name, table, path)?),
+        _ => {
+            let kind = match layer_type(name) {
+                Some(layer) => (layer.read)(table, path)?,
+                None => {
+                    activation(name, table, path).unwrap_or_else(|| Err(unknown_type(name, &format!("{path}.type"))))?
+                }
+            };
+            layers.push(Layer::new(path, kind));
+        }
     }
     Ok(())
 }
 
 fn unknown_type(name: &str, path: &str) -> SpecError {
-    if NOT_BUILT.contains(&name) {
-        return SpecError::new(path, format!("{name:?} is not built in this version"));
-    }
-    let known: Vec<&str> = layer_types().iter().chain(NOT_BUILT).copied().collect();
-    let near = nearest(name, &known);
+    let near = nearest(name, layer_types());
     SpecError::new(path, format!("{name:?} is not a type of layer; the nearest is {near:?}"))
-}
-
-fn read_activation(name: &str, table: &Map<String, Value>, path: &str) -> Result<Layer, SpecError> {
-    let entry =
-        TABLE.iter().find(|entry| entry.name == name).ok_or_else(|| unknown_type(name, &format!("{path}.type")))?;
-    let arguments = Arguments::read(entry, table, path)?;
-    (entry.build)(&arguments).map_err(|message| SpecError::new(path, message))?;
-    Ok(Layer::Activation(ActivationSpec { entry, arguments }))
-}
-
-fn read_dense(table: &Map<String, Value>, path: &str) -> Result<Dense, SpecError> {
-    let parameterization = match word(table, "parameterization", path)?.unwrap_or("ntk") {
-        "ntk" => Parameterization::Ntk,
-        "standard" => Parameterization::Standard,
-        other => {
-            let message = format!("{other:?} is not known; it is \"ntk\" or \"standard\"");
-            return Err(SpecError::new(format!("{path}.parameterization"), message));
-        }
-    };
-    let out_dim = whole(table, "out_dim", path)?;
-    if out_dim == Some(0) {
-        return Err(SpecError::new(format!("{path}.out_dim"), "it must be at least 1"));
-    }
-    let (w_var, b_var) = read_variances(table, path)?;
-    Ok(Dense { w_var, b_var, out_dim, parameterization })
 }
 
 /// The short form: `depth` hidden layers, `depth + 1` dense layers in all.
@@ -145,8 +105,14 @@ fn read_fc(value: &Value, layers: &mut Vec<Layer>) -> Result<(), SpecError> {
     if depth > LAYERS_MAX as u64 / 2 {
         return Err(SpecError::new("kernel.fc.depth", format!("{depth} is more than {}", LAYERS_MAX / 2)));
     }
-    let (w_var, b_var) = read_variances(table, path)?;
-    let dense = Layer::Dense(Dense { w_var, b_var, out_dim: None, parameterization: Parameterization::Ntk });
+    let mut dense = Map::new();
+    dense.insert("type".into(), "dense".into());
+    for key in ["w_var", "w_std", "b_var", "b_std"] {
+        dense.extend(table.get(key).map(|value| (key.to_string(), value.clone())));
+    }
+    let mut read = Vec::new();
+    read_layer(&Value::Object(dense), path, &mut read)?;
+    let dense = read;
     let given = table.get("activation").ok_or_else(|| SpecError::new("kernel.fc.activation", "it must be given"))?;
     // A name, or a layer with its arguments.
     let activation = match given {
@@ -155,25 +121,18 @@ fn read_fc(value: &Value, layers: &mut Vec<Layer>) -> Result<(), SpecError> {
     };
     let mut hidden = Vec::new();
     read_layer(&activation, "kernel.fc.activation", &mut hidden)?;
-    if !hidden.iter().all(|layer| matches!(layer, Layer::Activation(_))) {
+    if !hidden.iter().all(|layer| layer.kind().is_activation()) {
         return Err(SpecError::new("kernel.fc.activation", "it must be an activation"));
     }
     for _ in 0..depth {
-        layers.push(dense.clone());
-        layers.extend(hidden.iter().cloned());
+        layers.extend(dense.iter().chain(&hidden).cloned());
     }
-    layers.push(dense);
+    layers.extend(dense);
     Ok(())
 }
 
-fn read_variances(table: &Map<String, Value>, path: &str) -> Result<(f64, Option<f64>), SpecError> {
-    let w_var = variance(table, "w_var", "w_std", path)?
-        .ok_or_else(|| SpecError::new(format!("{path}.w_var"), "it must be given (or w_std)"))?;
-    Ok((w_var, variance(table, "b_var", "b_std", path)?))
-}
-
 /// A variance, given as such or as a standard deviation.
-fn variance(table: &Map<String, Value>, var: &str, std: &str, path: &str) -> Result<Option<f64>, SpecError> {
+pub(crate) fn variance(table: &Map<String, Value>, var: &str, std: &str, path: &str) -> Result<Option<f64>, SpecError> {
     let read = |key: &str| {
         table
             .get(key)
@@ -198,11 +157,13 @@ fn variance(table: &Map<String, Value>, var: &str, std: &str, path: &str) -> Res
     }
 }
 
-fn table<'a>(value: &'a Value, path: &str) -> Result<&'a Map<String, Value>, SpecError> {
+/// A table.
+pub(crate) fn table<'a>(value: &'a Value, path: &str) -> Result<&'a Map<String, Value>, SpecError> {
     value.as_object().ok_or_else(|| SpecError::new(path, format!("a table was expected, not {value}")))
 }
 
-fn known_keys(table: &Map<String, Value>, keys: &[&str], path: &str) -> Result<(), SpecError> {
+/// Refuses keys that nobody knows.
+pub(crate) fn known_keys(table: &Map<String, Value>, keys: &[&str], path: &str) -> Result<(), SpecError> {
     match table.keys().find(|key| !keys.contains(&key.as_str())) {
         Some(key) => {
             let message = format!("unknown key; the nearest known key is {:?}", nearest(key, keys));
@@ -212,7 +173,8 @@ fn known_keys(table: &Map<String, Value>, keys: &[&str], path: &str) -> Result<(
     }
 }
 
-fn word<'a>(table: &'a Map<String, Value>, key: &str, path: &str) -> Result<Option<&'a str>, SpecError> {
+/// A word.
+pub(crate) fn word<'a>(table: &'a Map<String, Value>, key: &str, path: &str) -> Result<Option<&'a str>, SpecError> {
     let read = |value: &'a Value| {
         value
             .as_str()
@@ -221,11 +183,48 @@ fn word<'a>(table: &'a Map<String, Value>, key: &str, path: &str) -> Result<Opti
     table.get(key).map(read).transpose()
 }
 
-fn whole(table: &Map<String, Value>, key: &str, path: &str) -> Result<Option<u64>, SpecError> {
+/// A whole number.
+pub(crate) fn whole(table: &Map<String, Value>, key: &str, path: &str) -> Result<Option<u64>, SpecError> {
     let read = |value: &Value| {
         value
             .as_u64()
             .ok_or_else(|| SpecError::new(format!("{path}.{key}"), format!("a whole number was expected, not {value}")))
     };
     table.get(key).map(read).transpose()
+}
+
+/// One of some words, in any case of letters.
+pub(crate) fn known_word(given: &str, words: &[&'static str]) -> Result<&'static str, String> {
+    let lower = given.to_lowercase();
+    words
+        .iter()
+        .find(|word| **word == lower)
+        .copied()
+        .ok_or_else(|| format!("{given:?} is not known; the nearest is {:?}", nearest(&lower, words)))
+}
+
+/// Yes or no.
+pub(crate) fn flag(table: &Map<String, Value>, key: &str, path: &str) -> Result<Option<bool>, SpecError> {
+    let read = |value: &Value| {
+        value
+            .as_bool()
+            .ok_or_else(|| SpecError::new(format!("{path}.{key}"), format!("true or false was expected, not {value}")))
+    };
+    table.get(key).map(read).transpose()
+}
+
+/// A list of whole numbers, each at least 1. `null` is as good as nothing.
+pub(crate) fn sizes(table: &Map<String, Value>, key: &str, path: &str) -> Result<Option<Vec<u64>>, SpecError> {
+    /// Windows wider than this are taken for a slip of the pen.
+    const SIZE_MAX: u64 = 1 << 20;
+    let told = |value: &Value| {
+        let message = format!("a list of whole numbers from 1 on was expected, not {value}");
+        SpecError::new(format!("{path}.{key}"), message)
+    };
+    let read = |value: &Value| {
+        let list = value.as_array().filter(|list| !list.is_empty()).ok_or_else(|| told(value))?;
+        let size = |size: &Value| size.as_u64().filter(|size| (1..=SIZE_MAX).contains(size)).ok_or_else(|| told(value));
+        list.iter().map(size).collect()
+    };
+    table.get(key).filter(|value| !value.is_null()).map(read).transpose()
 }

@@ -104,7 +104,8 @@ impl Run<'_> {
                 y: pair.y.as_ref().map(read).transpose()?,
             });
         }
-        let network = Network::compile(&self.kernel, train.width).map_err(|e| Error::Usage(e.to_string()))?;
+        let network =
+            Network::compile(&self.kernel, data.inputs(train.width)).map_err(|e| Error::Usage(e.to_string()))?;
         self.summary.ids.insert("data".into(), train.id.to_string());
         Ok(DataSets { train, targets, tests, network })
     }

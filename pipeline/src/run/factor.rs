@@ -8,7 +8,7 @@ use serde_json::json;
 
 use super::Run;
 use super::data::DataSets;
-use super::gram::Gram;
+use super::gram::{Gram, tell_inputs};
 use super::stage::Counting;
 use crate::error::{BadPivot, Error, Result};
 use crate::gp::evidence::{log_evidence, smallest_pivot};
@@ -123,10 +123,11 @@ impl Run<'_> {
             return Err(Error::NotPositiveDefinite(Box::new(bad)));
         }
         let grid = gram.place.grid;
-        let facts = json!({
+        let mut facts = json!({
             "n": grid.n, "tile": grid.tile, "dtype": "f64", "gram": gram.place.id, "output": gram.output.name(),
             "noise_var": noise_var, "blas": self.blas, "data": data.train.id, "kernel": self.kernel.canonical(),
         });
+        tell_inputs(&mut facts, data.network.inputs());
         self.publish(Manifest::new(Kind::Factor, spec, facts))?;
         match self.fill_factor(data, gram, &place, noise_var, counting) {
             Err(Error::NotPositiveDefinite(bad)) => {

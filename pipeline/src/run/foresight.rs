@@ -103,7 +103,7 @@ pub fn plan(job: &Job, processes: usize) -> Result<Plan> {
         Some(limit) => limit,
         None => rows,
     };
-    let network = Network::compile(&kernel, width).map_err(|e| Error::Usage(e.to_string()))?;
+    let network = Network::compile(&kernel, job.data.inputs(width)).map_err(|e| Error::Usage(e.to_string()))?;
     let tests = job.data.test.iter().map(|set| Ok(shape(&set.rows)?.0)).collect::<Result<_>>()?;
     let columns = target_columns(job)?;
     let local = !is_url(&job.store) || job.store.starts_with("file://");

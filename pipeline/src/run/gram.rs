@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use megagram_storage::{Id, Kind, Manifest, TileGrid};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::data::DataSets;
 use super::stage::Counting;
 use super::{Run, Stage};
 use crate::error::{Error, Result};
 use crate::job::Covariance;
+use crate::kernel::Inputs;
 use crate::pass::gram::{GramPass, GramPlace};
 use crate::pass::source::{Rows, Source};
 use crate::plan::Forecast;
@@ -34,7 +35,7 @@ impl Run<'_> {
     }
 
     pub(super) fn gram(&mut self, data: &DataSets, upto: Stage) -> Result<Gram> {
-        let spec = gram_spec(&self.kernel.canonical(), data.train.content());
+        let spec = gram_spec(&self.kernel.canonical(), data.train.content(), data.network.inputs());
         let outputs = data.network.outputs().to_vec();
         let grid = TileGrid::new(data.train.n, self.job.compute.tile);
         let output = self.job.gp.kernel.or(outputs.first().copied());
@@ -115,6 +116,18 @@ impl Run<'_> {
 }
 
 /// The canonical question that a gram answers.
-pub(super) fn gram_spec(kernel: &serde_json::Value, data: serde_json::Value) -> serde_json::Value {
-    json!({ "what": "gram", "kernel": kernel, "data": data, "dtype": "f64" })
+pub(super) fn gram_spec(kernel: &Value, data: Value, inputs: &Inputs) -> Value {
+    let mut spec = json!({ "what": "gram", "kernel": kernel, "data": data, "dtype": "f64" });
+    tell_inputs(&mut spec, inputs);
+    spec
+}
+
+/// Adds the shape and the mask of the rows where they matter, so that ids of other matrices stay.
+pub(super) fn tell_inputs(facts: &mut Value, inputs: &Inputs) {
+    if let Some(shape) = &inputs.shape {
+        facts["shape"] = json!(shape);
+    }
+    if let Some(mask) = inputs.mask {
+        facts["mask"] = json!(mask);
+    }
 }

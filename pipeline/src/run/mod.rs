@@ -17,6 +17,7 @@ mod stage;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use megagram_storage::dataset::Prepare;
 use megagram_storage::{Error as StorageError, Key, Kind, Store};
 use serde_json::json;
 
@@ -64,7 +65,14 @@ struct Run<'a> {
 /// [`Error::Usage`].
 pub fn check(job: &Job) -> Result<KernelSpec> {
     let kernel = KernelSpec::from_value(&job.kernel).map_err(|e| Error::Usage(e.to_string()))?;
-    let network = Network::compile(&kernel, 1).map_err(|e| Error::Usage(e.to_string()))?;
+    // Without a shape any width will do.
+    let width = job.data.shape.as_ref().map_or(1, |shape| shape.iter().product::<usize>().max(1));
+    if job.data.mask.is_some() && job.data.prepare != Prepare::None {
+        return Err(Error::Usage(
+            "data.mask: padding is told by its value, which data.prepare would change; set prepare = \"none\"".into(),
+        ));
+    }
+    let network = Network::compile(&kernel, job.data.inputs(width)).map_err(|e| Error::Usage(e.to_string()))?;
     let outputs = network.outputs();
     if let Some(wanted) = job.gp.kernel
         && !outputs.contains(&wanted)

@@ -56,7 +56,7 @@ impl Run<'_> {
 
     /// Bytes of this job's gram, of the factors of it and of the borders of those, in the store.
     fn stored_bytes(&self, data: &DataSets) -> Result<u64> {
-        let gram = Id::of(&gram_spec(&self.kernel.canonical(), data.train.content()));
+        let gram = Id::of(&gram_spec(&self.kernel.canonical(), data.train.content(), data.network.inputs()));
         let mut folders = vec![format!("gram/{gram}/tiles")];
         let mut of = vec![gram];
         for (kind, fact) in [(Kind::Factor, "gram"), (Kind::Border, "factor")] {

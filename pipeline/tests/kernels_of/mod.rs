@@ -2,7 +2,7 @@
 
 #![allow(dead_code)]
 
-use megagram_pipeline::kernel::{KernelOut, KernelSpec, Network, RowState, Scratch};
+use megagram_pipeline::kernel::{Inputs, KernelOut, KernelSpec, Network, RowState, Scratch};
 use serde_json::{Value, json};
 
 /// K and Θ of all pairs of rows, row-major, n × m.
@@ -12,7 +12,7 @@ pub struct Kernels {
 }
 
 /// Compiles a `[kernel]` section given as JSON.
-pub fn network(kernel: &Value, d: usize) -> Network {
+pub fn network(kernel: &Value, d: impl Into<Inputs>) -> Network {
     let spec = KernelSpec::from_value(kernel).unwrap_or_else(|e| panic!("{e}"));
     Network::compile(&spec, d).unwrap_or_else(|e| panic!("{e}"))
 }

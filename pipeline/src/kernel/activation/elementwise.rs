@@ -8,7 +8,7 @@
 
 use super::polynomial::PIECE;
 use super::{Activation, Dual, Span, equal_rows, norms};
-use crate::kernel::layer::Arguments;
+use crate::kernel::arguments::Arguments;
 use crate::kernel::level::{Level, Work, mul_add};
 use std::f64::consts::{FRAC_1_PI, FRAC_1_SQRT_2, PI};
 use std::sync::OnceLock;

@@ -1,8 +1,8 @@
 //! a·erf(b·x) + c (Williams 1997), and the sigmoid that it resembles.
 
 use super::{Activation, Closed, ClosedForm, Dual};
+use crate::kernel::arguments::Arguments;
 use crate::kernel::elementary::asin_over_pi;
-use crate::kernel::layer::Arguments;
 use crate::kernel::level::mul_add;
 use std::f64::consts::FRAC_1_PI;
 

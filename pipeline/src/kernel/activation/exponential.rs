@@ -1,8 +1,8 @@
 //! Exponentials of the covariance: the random features of the RBF kernel, exp, and its normalised form.
 
 use super::{Activation, Closed, ClosedForm, Dual, norms};
+use crate::kernel::arguments::Arguments;
 use crate::kernel::elementary;
-use crate::kernel::layer::Arguments;
 use crate::kernel::level::mul_add;
 
 /// √2·sin(√(2γ)·x + π/4): F = exp(−γ·(q + q' − 2k)), F' = 2γ·F.

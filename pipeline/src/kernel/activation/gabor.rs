@@ -2,8 +2,8 @@
 
 use super::erf::cosine;
 use super::{Activation, Closed, ClosedForm, Dual};
+use crate::kernel::arguments::Arguments;
 use crate::kernel::elementary::exp;
-use crate::kernel::layer::Arguments;
 
 /// With D = (1 + 2q)(1 + 2q') − 4k², S = (q + q' + 4qq' − 4k²)/D and A = k/D:
 /// F = (E₋ − E₊)/(2√D), E∓ = exp(−S/2 ± A); F' = ∂F/∂k.

@@ -2,7 +2,7 @@
 
 use super::erf::cosine;
 use super::{Activation, Closed, ClosedForm, Dual};
-use crate::kernel::layer::Arguments;
+use crate::kernel::arguments::Arguments;
 
 /// With D = (1 − 2bq)(1 − 2bq') − 4b²k²: F = a²/√D and F' = 4a²b²k/√D³.
 #[derive(Debug)]

@@ -2,8 +2,8 @@
 
 use super::erf::cosine;
 use super::{Activation, Closed, ClosedForm, Dual};
+use crate::kernel::arguments::Arguments;
 use crate::kernel::elementary::asin_over_pi;
-use crate::kernel::layer::Arguments;
 use crate::kernel::level::mul_add;
 use std::f64::consts::FRAC_1_PI;
 

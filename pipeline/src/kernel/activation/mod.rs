@@ -18,8 +18,9 @@ mod rectifier;
 mod sign;
 mod trigonometric;
 
-use super::layer::{Entry, Param};
+use super::arguments::{Entry, Param};
 use super::level::{Level, Work};
+use super::sweep::Parts;
 use std::fmt::Debug;
 
 /// Every activation by its name, its arguments, and what builds it.
@@ -73,8 +74,34 @@ pub(crate) trait Activation: Debug + Send + Sync {
     /// A strip of one column: `k ← F`, and `t ← t·F'` (`t` is empty without an NTK).
     fn strip(&self, level: Level, rows: Span<'_>, column: Span<'_>, k: &mut [f64], t: &mut [f64]);
 
+    /// All entries of a block of pairs. With `each` the column of an entry is that of its own lane.
+    fn block(&self, level: Level, block: Block<'_>) {
+        let Block { xs, first, ys, column, each, parts } = block;
+        let lanes = parts.lanes;
+        let each_lane = if each { 1 } else { lanes };
+        for (e, (p, q)) in parts.x.iter().zip(parts.y).enumerate() {
+            for lane in (0..lanes).step_by(each_lane) {
+                let at = e * lanes + lane;
+                let k = &mut parts.k[at..at + each_lane];
+                let t = if parts.t.is_empty() { &mut [] } else { &mut parts.t[at..at + each_lane] };
+                let rows = xs.at(*p as usize, first + lane, each_lane);
+                self.strip(level, rows, ys.at(*q as usize, column + lane, 1), k, t);
+            }
+        }
+    }
+
     /// Operations for each entry, both outputs, roughly.
     fn flops(&self) -> u64;
+}
+
+/// A block of pairs that goes through an activation.
+pub(crate) struct Block<'a> {
+    pub(crate) xs: &'a Terms,
+    pub(crate) first: usize,
+    pub(crate) ys: &'a Terms,
+    pub(crate) column: usize,
+    pub(crate) each: bool,
+    pub(crate) parts: Parts<'a>,
 }
 
 /// F and its slope.
@@ -84,10 +111,12 @@ pub(crate) struct Dual {
     pub(crate) slope: f64,
 }
 
-/// What an activation keeps for each row of a block.
+/// What an activation keeps for each position of each row of a block, position by position.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
     rows: usize,
+    total: usize,
+    planes: usize,
     /// The variances that enter.
     q: Vec<f64>,
     /// The diagonal, F(q, q) and F'(q, q).
@@ -98,29 +127,35 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// The diagonal map of a block: `k` are variances and `t` the diagonal of Θ, or empty.
-    pub(crate) fn of(activation: &dyn Activation, k: &mut [f64], t: &mut [f64]) -> Terms {
-        let (rows, planes) = (k.len(), activation.planes());
-        let q: Vec<f64> = k.iter().map(|k| k.max(0.0)).collect();
-        let mut kept = vec![0.0; rows * planes];
-        let mut one = vec![0.0; planes];
-        let mut slope = vec![0.0; rows];
-        for i in 0..rows {
-            let dual = activation.row(q[i], &mut one);
-            k[i] = dual.f;
-            slope[i] = dual.slope;
-            for (plane, value) in one.iter().enumerate() {
-                kept[plane * rows + i] = *value;
-            }
-        }
-        for (t, slope) in t.iter_mut().zip(&slope) {
-            *t *= slope;
-        }
-        Terms { rows, q, f: k.to_vec(), slope, kept }
+    /// Room for `pixels` positions of `rows` rows.
+    pub(crate) fn empty(pixels: usize, rows: usize, planes: usize) -> Terms {
+        let total = pixels * rows;
+        let zeros = || vec![0.0; total];
+        Terms { rows, total, planes, q: zeros(), f: zeros(), slope: zeros(), kept: vec![0.0; planes * total] }
     }
 
-    /// `len` rows from row `at` on.
-    pub(crate) fn span(&self, at: usize, len: usize) -> Span<'_> {
+    /// Learns the variances `q` of a position of the rows from `first` on.
+    pub(crate) fn learn(&mut self, activation: &dyn Activation, pixel: usize, first: usize, q: &[f64]) {
+        let mut one = vec![0.0; self.planes];
+        for (i, q) in q.iter().enumerate() {
+            let at = pixel * self.rows + first + i;
+            let q = q.max(0.0);
+            let dual = activation.row(q, &mut one);
+            (self.q[at], self.f[at], self.slope[at]) = (q, dual.f, dual.slope);
+            for (plane, value) in one.iter().enumerate() {
+                self.kept[plane * self.total + at] = *value;
+            }
+        }
+    }
+
+    /// `len` rows from row `first` on at a position.
+    #[inline(always)]
+    pub(crate) fn at(&self, pixel: usize, first: usize, len: usize) -> Span<'_> {
+        self.span(pixel * self.rows + first, len)
+    }
+
+    #[inline(always)]
+    fn span(&self, at: usize, len: usize) -> Span<'_> {
         Span { terms: self, at, len }
     }
 
@@ -142,7 +177,7 @@ impl<'a> Span<'a> {
     /// One of the activation's numbers, for all rows of the span.
     #[inline(always)]
     pub(crate) fn plane(&self, plane: usize) -> &'a [f64] {
-        &self.terms.kept[plane * self.terms.rows + self.at..][..self.len]
+        &self.terms.kept[plane * self.terms.total + self.at..][..self.len]
     }
 
     /// `len` rows of the span, from its row `at` on.
@@ -159,7 +194,7 @@ impl<'a> Span<'a> {
 
     /// The diagonal values and slopes.
     #[inline(always)]
-    fn diagonal(&self) -> (&'a [f64], &'a [f64]) {
+    pub(crate) fn diagonal(&self) -> (&'a [f64], &'a [f64]) {
         (&self.terms.f[self.at..][..self.len], &self.terms.slope[self.at..][..self.len])
     }
 }
@@ -208,11 +243,11 @@ impl<T: ClosedForm<PLANES>, const PLANES: usize> Activation for Closed<T, PLANES
     }
 
     fn strip(&self, level: Level, rows: Span<'_>, column: Span<'_>, k: &mut [f64], t: &mut [f64]) {
-        if t.is_empty() {
-            level.run(Strip::<_, PLANES, false> { form: &self.0, rows, column, k, t });
-        } else {
-            level.run(Strip::<_, PLANES, true> { form: &self.0, rows, column, k, t });
-        }
+        level.run(Strip { form: &self.0, rows, column, k, t });
+    }
+
+    fn block(&self, level: Level, block: Block<'_>) {
+        level.run(Whole { form: &self.0, block });
     }
 
     fn flops(&self) -> u64 {
@@ -220,7 +255,7 @@ impl<T: ClosedForm<PLANES>, const PLANES: usize> Activation for Closed<T, PLANES
     }
 }
 
-struct Strip<'a, T, const PLANES: usize, const NTK: bool> {
+struct Strip<'a, T, const PLANES: usize> {
     form: &'a T,
     rows: Span<'a>,
     column: Span<'a>,
@@ -228,27 +263,79 @@ struct Strip<'a, T, const PLANES: usize, const NTK: bool> {
     t: &'a mut [f64],
 }
 
-impl<T: ClosedForm<PLANES>, const PLANES: usize, const NTK: bool> Work for Strip<'_, T, PLANES, NTK> {
+impl<T: ClosedForm<PLANES>, const PLANES: usize> Work for Strip<'_, T, PLANES> {
     #[inline(always)]
     fn run<const FMA: bool>(self) {
-        let n = self.k.len();
-        let planes: [&[f64]; PLANES] = std::array::from_fn(|p| &self.rows.plane(p)[..n]);
-        let column: [f64; PLANES] = std::array::from_fn(|p| self.column.plane(p)[0]);
-        let (q, qc) = (&self.rows.q()[..n], self.column.q()[0]);
-        let (f, slope) = self.rows.diagonal();
-        let (f, slope) = (&f[..n], &slope[..n]);
-        let k = &mut self.k[..n];
-        let t = if NTK { &mut self.t[..n] } else { &mut self.t[..0] };
-        for i in 0..n {
-            let before = k[i];
-            let row: [f64; PLANES] = std::array::from_fn(|p| planes[p][i]);
-            let dual = self.form.entry::<FMA>(before, row, column);
-            // Equal rows have exactly the values of the diagonal.
-            let equal = (before == q[i]) & (q[i] == qc);
-            k[i] = if equal { f[i] } else { dual.f };
-            if NTK {
-                t[i] *= if equal { slope[i] } else { dual.slope };
-            }
+        let Strip { form, rows, column, k, t } = self;
+        if t.is_empty() {
+            entries::<T, PLANES, FMA, false, false>(form, rows, column, k, t);
+        } else {
+            entries::<T, PLANES, FMA, true, false>(form, rows, column, k, t);
+        }
+    }
+}
+
+struct Whole<'a, T, const PLANES: usize> {
+    form: &'a T,
+    block: Block<'a>,
+}
+
+impl<T: ClosedForm<PLANES>, const PLANES: usize> Work for Whole<'_, T, PLANES> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        match (self.block.parts.t.is_empty(), self.block.each) {
+            (true, false) => self.all::<FMA, false, false>(),
+            (true, true) => self.all::<FMA, false, true>(),
+            (false, false) => self.all::<FMA, true, false>(),
+            (false, true) => self.all::<FMA, true, true>(),
+        }
+    }
+}
+
+impl<T: ClosedForm<PLANES>, const PLANES: usize> Whole<'_, T, PLANES> {
+    #[inline(always)]
+    fn all<const FMA: bool, const NTK: bool, const EACH: bool>(self) {
+        let Block { xs, first, ys, column, parts, .. } = self.block;
+        let lanes = parts.lanes;
+        for (e, (p, q)) in parts.x.iter().zip(parts.y).enumerate() {
+            let k = &mut parts.k[e * lanes..][..lanes];
+            let t = if NTK { &mut parts.t[e * lanes..][..lanes] } else { &mut [] };
+            let rows = xs.at(*p as usize, first, lanes);
+            let column = ys.at(*q as usize, column, if EACH { lanes } else { 1 });
+            entries::<T, PLANES, FMA, NTK, EACH>(self.form, rows, column, k, t);
+        }
+    }
+}
+
+/// Some rows with one column, or with `EACH` of them with a column of its own.
+#[inline(always)]
+fn entries<T: ClosedForm<PLANES>, const PLANES: usize, const FMA: bool, const NTK: bool, const EACH: bool>(
+    form: &T,
+    rows: Span<'_>,
+    column: Span<'_>,
+    k: &mut [f64],
+    t: &mut [f64],
+) {
+    let n = k.len();
+    let m = if EACH { n } else { 1 };
+    let planes: [&[f64]; PLANES] = std::array::from_fn(|p| &rows.plane(p)[..n]);
+    let columns: [&[f64]; PLANES] = std::array::from_fn(|p| &column.plane(p)[..m]);
+    let (q, qc) = (&rows.q()[..n], &column.q()[..m]);
+    let (f, slope) = rows.diagonal();
+    let (f, slope) = (&f[..n], &slope[..n]);
+    let k = &mut k[..n];
+    let t = if NTK { &mut t[..n] } else { &mut t[..0] };
+    for i in 0..n {
+        let j = if EACH { i } else { 0 };
+        let before = k[i];
+        let row: [f64; PLANES] = std::array::from_fn(|p| planes[p][i]);
+        let column: [f64; PLANES] = std::array::from_fn(|p| columns[p][j]);
+        let dual = form.entry::<FMA>(before, row, column);
+        // Equal rows have exactly the values of the diagonal.
+        let equal = (before == q[i]) & (q[i] == qc[j]);
+        k[i] = if equal { f[i] } else { dual.f };
+        if NTK {
+            t[i] *= if equal { slope[i] } else { dual.slope };
         }
     }
 }

@@ -1,7 +1,7 @@
 //! Polynomials: F = Σⱼ Aⱼ(q)·Aⱼ(q')·kʲ, from the expansion of φ in Hermite polynomials.
 
 use super::{Activation, Dual, Span, equal_rows};
-use crate::kernel::layer::Arguments;
+use crate::kernel::arguments::Arguments;
 use crate::kernel::level::{Level, Work, mul_add};
 
 /// Strips are worked on in pieces of this many entries, on the stack.

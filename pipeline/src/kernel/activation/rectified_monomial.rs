@@ -1,8 +1,8 @@
 //! max(x, 0)ⁿ: the arc-cosine kernel of order n (Cho & Saul 2009).
 
 use super::{Activation, Dual, Span, equal_rows, is_zero, norms};
+use crate::kernel::arguments::Arguments;
 use crate::kernel::elementary::{asin_over_pi, sine};
-use crate::kernel::layer::Arguments;
 use crate::kernel::level::{Level, Work, mul_add};
 
 /// With the angle θ, c = cos θ and s = sin θ: F = (qq')^{n/2}·Jₙ/(2π), Jₙ = s·Pₙ(c) + (π−θ)·Hₙ(c), where

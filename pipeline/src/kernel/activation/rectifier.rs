@@ -1,8 +1,8 @@
 //! a·min(x, 0) + b·max(x, 0): relu, leaky relu, abs. The arc-cosine kernel of order 1 (Cho & Saul 2009).
 
 use super::{Activation, Closed, ClosedForm, Dual, is_zero, norms};
+use crate::kernel::arguments::Arguments;
 use crate::kernel::elementary::{asin_over_pi, sine};
-use crate::kernel::layer::Arguments;
 use crate::kernel::level::mul_add;
 use std::f64::consts::FRAC_1_PI;
 

@@ -1,8 +1,8 @@
 //! The sign of x; 0 at 0.
 
 use super::{Activation, Closed, ClosedForm, Dual, is_zero, norms};
+use crate::kernel::arguments::Arguments;
 use crate::kernel::elementary::{asin_over_pi, sine_of};
-use crate::kernel::layer::Arguments;
 
 /// F = (2/π)·asin ρ with the correlation ρ. The derivative is zero almost everywhere, so F' = 0 (as in
 /// neural-tangents).

@@ -1,8 +1,8 @@
 //! a·sin(b·x + c) and a·cos(b·x + c).
 
 use super::{Activation, Closed, ClosedForm, Dual};
+use crate::kernel::arguments::Arguments;
 use crate::kernel::elementary::exp;
-use crate::kernel::layer::Arguments;
 use crate::kernel::level::mul_add;
 
 /// With E± = exp(−b²·((q + q')/2 ∓ k)): F = a²/2·(E₊ − cos(2c)·E₋) and F' = a²b²/2·(E₊ + cos(2c)·E₋).

@@ -1,0 +1,291 @@
+//! Windows that slide over positions: where they lie, and sums over them.
+
+use super::Build;
+use super::mask::Centres;
+use crate::kernel::level::Level;
+use crate::kernel::read::{known_word, sizes, word};
+use crate::kernel::spec::SpecError;
+use crate::kernel::sweep::{Geometry, Pairing, Pass, Pool, Shape, Slot, State};
+use serde_json::{Map, Value};
+
+/// What is beyond the edge.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Padding {
+    Circular,
+    Same,
+    Valid,
+}
+
+const PADDINGS: [(&str, Padding); 3] =
+    [("circular", Padding::Circular), ("same", Padding::Same), ("valid", Padding::Valid)];
+
+/// The arguments of a window; lists have one number an axis.
+#[derive(Debug, Clone)]
+pub(super) struct Window {
+    size: Vec<u64>,
+    strides: Vec<u64>,
+    dilation: Vec<u64>,
+    pub(super) padding: Padding,
+}
+
+impl Window {
+    /// `key` is the name of the window's size.
+    pub(super) fn read(table: &Map<String, Value>, path: &str, key: &str) -> Result<Window, SpecError> {
+        let size =
+            sizes(table, key, path)?.ok_or_else(|| SpecError::new(format!("{path}.{key}"), "it must be given"))?;
+        let axes = size.len();
+        if axes > 2 {
+            let message = format!("{axes} axes; only 1 and 2 are built in this version");
+            return Err(SpecError::new(format!("{path}.{key}"), message));
+        }
+        let of = |name: &str| -> Result<Vec<u64>, SpecError> {
+            match sizes(table, name, path)? {
+                Some(given) if given.len() != axes => {
+                    let message = format!("{} numbers, but {key} has {axes}", given.len());
+                    Err(SpecError::new(format!("{path}.{name}"), message))
+                }
+                given => Ok(given.unwrap_or_else(|| vec![1; axes])),
+            }
+        };
+        let (strides, dilation) = (of("strides")?, of("dilation")?);
+        let given = word(table, "padding", path)?.unwrap_or("valid");
+        let words = PADDINGS.map(|(name, _)| name);
+        let name = known_word(given, &words).map_err(|m| SpecError::new(format!("{path}.padding"), m))?;
+        let padding = PADDINGS.iter().find(|(known, _)| *known == name).map_or(Padding::Valid, |(_, padding)| *padding);
+        Ok(Window { size, strides, dilation, padding })
+    }
+
+    pub(super) fn canonical(&self, table: &mut Map<String, Value>, key: &str) {
+        table.insert(key.into(), self.size.clone().into());
+        table.insert("strides".into(), self.strides.clone().into());
+        if self.dilation.iter().any(|d| *d != 1) {
+            table.insert("dilation".into(), self.dilation.clone().into());
+        }
+        let name = PADDINGS.iter().find(|(_, padding)| *padding == self.padding).map_or("", |(name, _)| name);
+        table.insert("padding".into(), name.into());
+    }
+
+    /// Inputs of one output.
+    pub(super) fn taps(&self) -> usize {
+        self.size.iter().map(|n| *n as usize).product()
+    }
+
+    /// Whether it moves in steps larger than 1.
+    pub(super) fn is_strided(&self) -> bool {
+        self.strides.iter().any(|stride| *stride > 1)
+    }
+
+    /// Whether it is dilated.
+    pub(super) fn is_dilated(&self) -> bool {
+        self.dilation.iter().any(|dilation| *dilation > 1)
+    }
+
+    /// The window on positions of this shape.
+    pub(super) fn axes(&self, build: &Build, transposed: bool, path: &str) -> Result<[Axis; 2], SpecError> {
+        if self.size.len() != build.signal.rank {
+            let message =
+                format!("a window with {} axes does not fit an input with {}", self.size.len(), build.signal.rank);
+            return Err(SpecError::new(path, message));
+        }
+        let of = |axis: usize, list: &[u64]| list.get(axis).map_or(1, |n| *n as usize);
+        let mut axes = [Axis::default(); 2];
+        for (at, axis) in axes.iter_mut().enumerate() {
+            let n = build.signal.shape[at];
+            let (size, stride) = (of(at, &self.size), of(at, &self.strides));
+            let span = (size - 1) * of(at, &self.dilation) + 1;
+            let (out, pad) = match (transposed, self.padding) {
+                (false, Padding::Valid) if span > n => {
+                    let message = format!("a window of {span} does not fit into {n} positions");
+                    return Err(SpecError::new(path, message));
+                }
+                (false, Padding::Valid) => ((n - span) / stride + 1, 0),
+                (false, _) => {
+                    let out = n.div_ceil(stride);
+                    (out, ((out - 1) * stride + span).saturating_sub(n) / 2)
+                }
+                (true, Padding::Valid) => (n * stride + size.saturating_sub(stride), size - 1),
+                (true, _) if stride > size - 1 => (n * stride, size - 1),
+                (true, _) => (n * stride, (size + stride - 2).div_ceil(2)),
+            };
+            let wrap = self.padding == Padding::Circular;
+            *axis = Axis { n, out, size, stride, dilation: of(at, &self.dilation), pad, wrap, transposed };
+        }
+        Ok(axes)
+    }
+
+    /// Moves the build's signal, and its mask, behind the window.
+    pub(super) fn advance(&self, build: &mut Build, axes: &[Axis; 2]) {
+        let to = axes.map(|axis| axis.out);
+        build.signal.stride = [0, 1].map(|at| build.signal.stride[at] * axes[at].stride);
+        let moved = axes.iter().any(|axis| !axis.is_centred());
+        build.signal.shape = to;
+        if let (Some(from), true) = (build.signal.mask, moved) {
+            let centres =
+                (0..to[0] * to[1]).map(|p| axes[0].centre(p / to[1]) * axes[1].n + axes[1].centre(p % to[1])).collect();
+            let to = build.slot(Slot::Numbers(to[0] * to[1]));
+            build.push(Centres { from, to, centres });
+            build.signal.mask = Some(to);
+        }
+    }
+}
+
+/// A window along one axis.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Axis {
+    pub(super) n: usize,
+    pub(super) out: usize,
+    pub(super) size: usize,
+    stride: usize,
+    dilation: usize,
+    pad: usize,
+    wrap: bool,
+    transposed: bool,
+}
+
+impl Axis {
+    /// The input under tap `tap` of the window of output `i`.
+    fn tap(&self, i: usize, tap: usize) -> Option<usize> {
+        if self.transposed {
+            let at = (i + tap).checked_sub(self.pad)?;
+            return (at % self.stride == 0 && at / self.stride < self.n).then_some(at / self.stride);
+        }
+        let at = (i * self.stride + tap * self.dilation) as isize - self.pad as isize;
+        if self.wrap {
+            return Some(at.rem_euclid(self.n as isize) as usize);
+        }
+        usize::try_from(at).ok().filter(|at| *at < self.n)
+    }
+
+    /// The inputs of output `i`.
+    pub(super) fn taps(&self, i: usize) -> impl Iterator<Item = usize> + '_ {
+        (0..self.size).filter_map(move |tap| self.tap(i, tap))
+    }
+
+    /// The pairs of inputs that the same weight takes to the outputs `i` and `j`.
+    fn pairs(&self, i: usize, j: usize) -> impl Iterator<Item = (usize, usize)> + '_ {
+        (0..self.size).filter_map(move |tap| Some((self.tap(i, tap)?, self.tap(j, tap)?)))
+    }
+
+    fn centre(&self, i: usize) -> usize {
+        let span = (self.size - 1) * self.dilation;
+        (i * self.stride + span / 2).saturating_sub(self.pad).min(self.n - 1)
+    }
+
+    fn is_centred(&self) -> bool {
+        self.n == self.out && (0..self.n).all(|i| self.centre(i) == i)
+    }
+
+    /// Whether output and input are the same.
+    pub(super) fn is_identity(&self) -> bool {
+        !self.transposed && self.size == 1 && self.stride == 1
+    }
+}
+
+/// The geometry behind windows.
+pub(super) fn output(axes: &[Axis; 2], geometry: Geometry) -> Geometry {
+    let shape = axes.map(|axis| axis.out);
+    let pairing = match geometry.pairing {
+        Pairing::Band { offset, wrapped: false } => {
+            let offset = [0, 1].map(|at| offset[at] / axes[at].stride as isize);
+            Pairing::Band { offset, wrapped: false }
+        }
+        other => other,
+    };
+    Geometry { shape, pairing }
+}
+
+/// A ← the mean over the window of A shifted along both positions: what a convolution with shared weights does
+/// to covariances (Novak et al. 2019). What is beyond the edge counts as zero.
+pub(super) fn average(level: Level, axes: &[Axis; 2], state: &mut State, pool: &mut Pool) {
+    let lanes = state.lanes;
+    let mut apply = |pass: Pass, state: &mut State, len: usize| {
+        pass.apply(level, &mut state.k, len, pool);
+        pass.apply(level, &mut state.t, len, pool);
+    };
+    let before = state.geometry();
+    let after = output(axes, before);
+    let factor = [0, 1].map(|at| 1.0 / axes[at].size as f64);
+    if let (Some([h, w]), Some([ho, wo])) = (before.bands(), after.bands()) {
+        if !axes[0].is_identity() {
+            let run = w.len * lanes;
+            let mut pass = Pass::new(run, [(1, 0, 0), (1, 0, 0)]);
+            for e in 0..ho.len {
+                let (i, j) = ho.pair(e);
+                let from = axes[0].pairs(i, j).filter_map(|(a, _)| a.checked_sub(h.first).filter(|e| *e < h.len));
+                pass.item(e * run, factor[0], from.map(|e| e * run));
+            }
+            apply(pass, state, ho.len * run);
+        }
+        if !axes[1].is_identity() {
+            let outer = (ho.len, w.len * lanes, wo.len * lanes);
+            let mut pass = Pass::new(lanes, [outer, (1, 0, 0)]);
+            for e in 0..wo.len {
+                let (i, j) = wo.pair(e);
+                let from = axes[1].pairs(i, j).filter_map(|(a, _)| a.checked_sub(w.first).filter(|e| *e < w.len));
+                pass.item(e * lanes, factor[1], from.map(|e| e * lanes));
+            }
+            apply(pass, state, ho.len * wo.len * lanes);
+        }
+    } else {
+        let ([h, w], [ho, wo]) = (before.shape, after.shape);
+        let run = w * lanes;
+        if !axes[0].is_identity() {
+            let mut pass = Pass::new(run, [(w, h * run, ho * run), (1, 0, 0)]);
+            for q in 0..ho {
+                for p in 0..ho {
+                    let from = axes[0].pairs(p, q).map(|(a, b)| (b * w * h + a) * run);
+                    pass.item((q * w * ho + p) * run, factor[0], from);
+                }
+            }
+            apply(pass, state, ho * ho * w * run);
+        }
+        if !axes[1].is_identity() {
+            let outer = [(ho, w * ho * run, wo * ho * wo * lanes), (ho, run, wo * lanes)];
+            let mut pass = Pass::new(lanes, outer);
+            for q in 0..wo {
+                for p in 0..wo {
+                    let from = axes[1].pairs(p, q).map(|(a, b)| (b * ho * w + a) * lanes);
+                    pass.item((q * ho * wo + p) * lanes, factor[1], from);
+                }
+            }
+            apply(pass, state, ho * ho * wo * wo * lanes);
+        }
+    }
+    state.set_geometry(after);
+}
+
+/// A ← the sum over the windows of either position, times `factor(axis, output)` on either side: what pooling
+/// does to the covariances of all pairs.
+pub(super) fn sum(
+    level: Level,
+    axes: &[Axis; 2],
+    factor: impl Fn(&Axis, usize) -> f64,
+    state: &mut State,
+    pool: &mut Pool,
+) {
+    let before = state.geometry().shape;
+    let ([h, w], [ho, wo]) = (before, axes.map(|axis| axis.out));
+    // The four axes in memory are those of y, then those of x.
+    let mut sizes = [h, w, h, w];
+    for (at, out) in [(2, ho), (3, wo), (0, ho), (1, wo)] {
+        let axis = &axes[at % 2];
+        let run = sizes[at + 1..].iter().product::<usize>() * state.lanes;
+        let outer = (sizes[..at].iter().product(), sizes[at] * run, out * run);
+        if !axis.is_identity() {
+            let mut pass = Pass::new(run, [outer, (1, 0, 0)]);
+            for i in 0..out {
+                pass.item(i * run, factor(axis, i), axis.taps(i).map(|a| a * run));
+            }
+            sizes[at] = out;
+            let len = sizes.iter().product::<usize>() * state.lanes;
+            pass.apply(level, &mut state.k, len, pool);
+            pass.apply(level, &mut state.t, len, pool);
+        }
+    }
+    state.set_geometry(Geometry { shape: [ho, wo], pairing: Pairing::Full });
+}
+
+/// Whether positions of this shape are more than one.
+pub(super) fn is_plural(shape: Shape) -> bool {
+    shape[0] * shape[1] > 1
+}

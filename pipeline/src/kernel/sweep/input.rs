@@ -1,0 +1,77 @@
+//! The covariance of the inputs: scalar products over the channels.
+
+use super::{Parts, State};
+use crate::kernel::level::{Level, Work, mul_add};
+
+/// Rows of data, transposed: `values[number · lanes + lane]`.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Lanes {
+    lanes: usize,
+    values: Vec<f64>,
+}
+
+impl Lanes {
+    /// Takes in `lanes` rows of `width` numbers, row-major.
+    pub(crate) fn load(&mut self, rows: &[f64], width: usize) {
+        self.lanes = rows.len() / width.max(1);
+        self.values.resize(rows.len(), 0.0);
+        for (lane, row) in rows.chunks_exact(width).enumerate() {
+            for (number, value) in row.iter().enumerate() {
+                self.values[number * self.lanes + lane] = *value;
+            }
+        }
+    }
+}
+
+/// Fills a state with the covariances x·y/C of the inputs, C being the number of channels, and Θ = 0. The
+/// lanes of the state are those of `x` from `from` on; `y` is one row, or `None` for x itself.
+pub(crate) fn multiply(
+    level: Level,
+    state: &mut State,
+    (x, from): (&Lanes, usize),
+    y: Option<&[f64]>,
+    channels: usize,
+) {
+    struct Products<'a> {
+        parts: Parts<'a>,
+        x: &'a Lanes,
+        from: usize,
+        y: Option<&'a [f64]>,
+        channels: usize,
+    }
+    impl Work for Products<'_> {
+        #[inline(always)]
+        fn run<const FMA: bool>(self) {
+            let Products { parts, x, from, y, channels } = self;
+            let lanes = parts.lanes;
+            let scale = 1.0 / channels as f64;
+            let of_x = |number: usize| &x.values[number * x.lanes + from..][..lanes];
+            let places = parts.x.iter().zip(parts.y);
+            for (k, (p, q)) in parts.k.chunks_exact_mut(lanes).zip(places) {
+                let (p, q) = (*p as usize * channels, *q as usize * channels);
+                k.fill(0.0);
+                for c in 0..channels {
+                    let xs = of_x(p + c);
+                    match y {
+                        Some(y) => {
+                            let y = y[q + c];
+                            for (k, x) in k.iter_mut().zip(xs) {
+                                *k = mul_add::<FMA>(*x, y, *k);
+                            }
+                        }
+                        None => {
+                            for ((k, x), y) in k.iter_mut().zip(xs).zip(of_x(q + c)) {
+                                *k = mul_add::<FMA>(*x, *y, *k);
+                            }
+                        }
+                    }
+                }
+                for k in k {
+                    *k *= scale;
+                }
+            }
+        }
+    }
+    level.run(Products { parts: state.parts(), x, from, y, channels });
+    state.t.fill(0.0);
+}

@@ -1,0 +1,71 @@
+//! One sweep takes a block of pairs of rows through a network.
+//!
+//! The pairs are some rows of x (the lanes, which are contiguous and vectorised over) with one row of y,
+//! or with themselves. Between two layers there is a [`State`]: K and Θ at pairs of positions; which pairs
+//! is its [`Geometry`]. What a layer needs of a single row it keeps once for a block of rows ([`Kept`]).
+
+mod geometry;
+mod input;
+mod kept;
+mod pass;
+mod state;
+
+pub(crate) use geometry::{Geometry, Pairing, Shape};
+pub(crate) use input::{Lanes, multiply};
+pub(crate) use kept::{Kept, Slot};
+pub(crate) use pass::Pass;
+pub(crate) use state::{Parts, Pool, State};
+
+use super::level::Level;
+use std::fmt::Debug;
+
+/// Which rows a sweep is of: the rows of x from `first` on, and one row of y; or, with `each`, every lane's
+/// row of y is its row of x.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct At<'a> {
+    pub(crate) level: Level,
+    pub(crate) xs: &'a Kept,
+    pub(crate) first: usize,
+    pub(crate) ys: &'a Kept,
+    pub(crate) column: usize,
+    pub(crate) each: bool,
+}
+
+impl<'a> At<'a> {
+    /// Rows with themselves.
+    pub(crate) fn each(level: Level, kept: &'a Kept, first: usize) -> At<'a> {
+        At { level, xs: kept, first, ys: kept, column: first, each: true }
+    }
+
+    /// A number of the lanes' rows of x.
+    #[inline(always)]
+    pub(crate) fn x(&self, slot: usize, number: usize, lanes: usize) -> &'a [f64] {
+        self.xs.numbers(slot, number, self.first, lanes)
+    }
+
+    /// The same of y: one number, or one for each lane.
+    #[inline(always)]
+    pub(crate) fn y(&self, slot: usize, number: usize, lanes: usize) -> &'a [f64] {
+        self.ys.numbers(slot, number, self.column, if self.each { lanes } else { 1 })
+    }
+}
+
+/// A compiled layer.
+pub(crate) trait Step: Debug + Send + Sync {
+    /// Takes pairs through the layer.
+    fn pairs(&self, at: &At<'_>, state: &mut State, pool: &mut Pool);
+
+    /// Takes rows with themselves through the layer and keeps what pairs will need. The state holds at
+    /// least the pairs (p, p); by it, and by [`Step::pairs`] on the same rows, an entry has the same bits.
+    fn rows(&self, level: Level, kept: &mut Kept, first: usize, state: &mut State, pool: &mut Pool) {
+        self.pairs(&At::each(level, kept, first), state, pool);
+    }
+
+    /// Operations for each entry, both outputs, roughly; `geometry` is that of the input.
+    fn flops(&self, geometry: Geometry) -> u64;
+
+    /// The geometry of the output.
+    fn output(&self, geometry: Geometry) -> Geometry {
+        geometry
+    }
+}

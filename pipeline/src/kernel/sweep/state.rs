@@ -1,0 +1,106 @@
+//! The state of a block of pairs between two layers, and the buffers it lives in.
+
+use super::geometry::Geometry;
+
+/// K and Θ of `lanes` pairs of rows at every pair of positions: `k[entry · lanes + lane]`. `t` is empty
+/// without an NTK.
+#[derive(Debug, Default)]
+pub(crate) struct State {
+    geometry: Option<Geometry>,
+    pub(crate) lanes: usize,
+    pub(crate) k: Vec<f64>,
+    pub(crate) t: Vec<f64>,
+    located: Option<Geometry>,
+    x: Vec<u32>,
+    y: Vec<u32>,
+}
+
+/// A state taken apart: its numbers, and where each entry is.
+pub(crate) struct Parts<'a> {
+    pub(crate) k: &'a mut [f64],
+    pub(crate) t: &'a mut [f64],
+    /// The position of x of every entry.
+    pub(crate) x: &'a [u32],
+    /// The position of y of every entry.
+    pub(crate) y: &'a [u32],
+    pub(crate) lanes: usize,
+}
+
+impl State {
+    /// A state with buffers for `lanes` pairs; what they hold is arbitrary.
+    pub(crate) fn new(geometry: Geometry, lanes: usize, ntk: bool, pool: &mut Pool) -> State {
+        let len = geometry.entries() * lanes;
+        let k = pool.take(len);
+        let t = pool.take(if ntk { len } else { 0 });
+        State { geometry: Some(geometry), lanes, k, t, ..State::default() }
+    }
+
+    pub(crate) fn geometry(&self) -> Geometry {
+        self.geometry.unwrap_or(Geometry::POINT)
+    }
+
+    pub(crate) fn set_geometry(&mut self, geometry: Geometry) {
+        self.geometry = Some(geometry);
+    }
+
+    pub(crate) fn has_ntk(&self) -> bool {
+        !self.t.is_empty()
+    }
+
+    /// The numbers with the positions of every entry.
+    pub(crate) fn parts(&mut self) -> Parts<'_> {
+        let geometry = self.geometry();
+        if self.located != Some(geometry) {
+            geometry.locate(&mut self.x, &mut self.y);
+            self.located = Some(geometry);
+        }
+        Parts { k: &mut self.k, t: &mut self.t, x: &self.x, y: &self.y, lanes: self.lanes }
+    }
+
+    /// Another state with the same numbers.
+    pub(crate) fn copy(&self, pool: &mut Pool) -> State {
+        let mut copy = State::new(self.geometry(), self.lanes, self.has_ntk(), pool);
+        copy.k.copy_from_slice(&self.k);
+        copy.t.copy_from_slice(&self.t);
+        copy
+    }
+
+    /// Gives the buffers back.
+    pub(crate) fn release(self, pool: &mut Pool) {
+        pool.give(self.k);
+        pool.give(self.t);
+    }
+}
+
+/// Buffers that are used again.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Pool {
+    free: Vec<Vec<f64>>,
+}
+
+impl Pool {
+    /// A buffer of this length; what it holds is arbitrary.
+    pub(crate) fn take(&mut self, len: usize) -> Vec<f64> {
+        if len == 0 {
+            return Vec::new();
+        }
+        let fits = self.free.iter().rposition(|free| free.capacity() >= len);
+        let mut buffer = match fits {
+            Some(at) => self.free.swap_remove(at),
+            None => self.free.pop().unwrap_or_default(),
+        };
+        if buffer.len() > len {
+            buffer.truncate(len);
+        } else {
+            buffer.resize(len, 0.0);
+        }
+        buffer
+    }
+
+    /// Gives a buffer back.
+    pub(crate) fn give(&mut self, buffer: Vec<f64>) {
+        if buffer.capacity() > 0 {
+            self.free.push(buffer);
+        }
+    }
+}
