@@ -27,7 +27,7 @@ def arguments():
     parser.add_argument("--n", type=int, help="this size instead of a case's own")
     parser.add_argument("--to", type=pathlib.Path, help="the folder to write")
     parser.add_argument("--host", default=platform.node(), help="the machine's name in the folder's")
-    parser.add_argument("--scratch", type=pathlib.Path, default=ROOT / "target/peers/scratch", help="data and stores")
+    parser.add_argument("--scratch", type=pathlib.Path, default=ROOT / "target/peers", help="data and stores")
     parser.add_argument("--megagram", type=pathlib.Path, help="a program that is built already")
     return parser.parse_args()
 
@@ -51,14 +51,16 @@ def main():
     if unknown := [name for name in names if name not in CASES]:
         sys.exit(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
     program, rates = built(given.megagram)
+    # A folder of our own, for it is emptied between cases.
+    scratch = given.scratch.resolve() / "megagram-peers"
     rounds = given.rounds or (2 if given.quick else 5)
     date = datetime.date.today().isoformat()
     name = f"{date}-{given.host}{'-quick' if given.quick else ''}"
-    record = Record(given.to or ROOT / "bench/runs" / name, {str(given.scratch.resolve()): "SCRATCH", str(ROOT): "."})
+    record = Record(given.to or ROOT / "bench/runs" / name, {str(scratch): "SCRATCH", str(ROOT): "."})
     facts, before = machine.describe(ROOT), machine.load()
     if before[0] > 0.2 * machine.cores():
         say(f"warning: load {before[0]} before the start; ratios of a busy machine are noise")
-    bench = Bench(program, rates, given.scratch.resolve(), given.quick)
+    bench = Bench(program, rates, scratch, given.quick)
     failed = []
     commands = [f"{shlex.join(['python3', 'bench/run_peers.py', *sys.argv[1:]])}\n"]
     for name in names:

@@ -2,7 +2,7 @@
 """What `megagram plan` says a factor will read, beside the bound of a square resident block, as a table.
 
 Runs nothing: the rows are a sparse file of the right size. S is all the stated memory, in words; N³/(3√S) is what
-a square block would read if all of S held targets.
+a square block would read if all of S held targets. With several processes S is that of one, and tiles are summed.
 """
 
 import argparse
@@ -59,11 +59,8 @@ def plan(program, place, n, width, memory, keep_gram, processes, tile):
 
 
 def row(plan, n, memory, keep_gram, processes, wanted, tile):
-    factor = plan["stages"]["factor"]["traffic"] if "traffic" in plan["stages"]["factor"] else plan["stages"]["factor"]
-    if "forecast" in factor:
-        factor = factor["forecast"]
-    k_bytes = plan["stages"]["gram"]
-    k_bytes = k_bytes.get("traffic", k_bytes)["bytes_written"] if keep_gram else 0
+    factor = plan["stages"]["factor"]["traffic"]
+    k_bytes = plan["stages"]["gram"]["traffic"]["bytes_written"] if keep_gram else 0
     size = int(memory[:-3]) * UNITS[memory[-3:]]
     bound = n**3 / (3 * (size / 8) ** 0.5)
     words = (factor["bytes_read"] - k_bytes) / 8
@@ -76,7 +73,7 @@ def row(plan, n, memory, keep_gram, processes, wanted, tile):
         f"{bound / tile**2:,.0f}".replace(",", " "),
         f"{words / bound:.3f}",
         "—" if wanted is None else f"≤ {wanted}",
-        f"{factor['bytes_read'] / 1e9:,.1f}",
+        f"{factor['bytes_read'] / 1e9 / processes:,.1f}",
         f"{factor['gets']:,}".replace(",", " "),
     ]
 
@@ -87,7 +84,7 @@ def main():
     parser.add_argument("--tile", type=int, default=1024)
     parser.add_argument("--largest", type=int, default=10**9, help="leave out larger N")
     given = parser.parse_args()
-    head = ["N", "memory", "K", "processes", "L tiles read", "N³/(3√S)", "ratio", "wanted", "GB read with K", "gets"]
+    head = ["N", "memory", "K", "processes", "L tiles read", "N³/(3√S)", "ratio", "wanted", "GB a process, K too", "gets"]
     print("| " + " | ".join(head) + " |\n|" + "---|" * len(head))
     for n, width, memory, keep_gram, processes, wanted in SIZES:
         if n > given.largest:

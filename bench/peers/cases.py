@@ -36,11 +36,12 @@ class Case:
         self.comparisons.append({"label": label, "over": over, "under": under, "field": field, "wanted": wanted})
 
     def rounds_of(self, over, under, field):
-        """Pairs of measurements of one round."""
+        """Pairs of measurements of one round; of several sides over one, the largest."""
+        overs = [over] if isinstance(over, str) else over
         by = {(m["side"], m["round"]): m.get(field) for m in self.measurements if m["round"] > 0}
         rounds = sorted({r for _, r in by})
-        pairs = [(by.get((over, r)), by.get((under, r))) for r in rounds]
-        return [(a, b) for a, b in pairs if a is not None and b is not None]
+        rows = [([by.get((o, r)) for o in overs], by.get((under, r))) for r in rounds]
+        return [(max(a), b) for a, b in rows if b is not None and None not in a]
 
     def measure(self, rounds, say):
         """Round 0 warms up and does not count."""
@@ -156,9 +157,9 @@ def gram_store(bench, n):
         "raw fsynced files": RawFiles(bench.scratch / "raw", size),
         "megagram, memory store": job.side("gram", flags=["--store", "memory://"]),
     }
-    wanted = "1 ÷ the smaller of these two ≥ 0.80"
-    case.compare("raw files ÷ Megagram, file store", "raw fsynced files", "megagram, file store", "seconds", wanted)
-    case.compare("memory store ÷ file store", "megagram, memory store", "megagram, file store", "seconds", wanted)
+    slower = ("raw fsynced files", "megagram, memory store")
+    label = "the slower of raw files and memory store ÷ Megagram, file store"
+    case.compare(label, slower, "megagram, file store", "seconds", "≥ 0.80 (1 ÷ 1.25)")
     return case
 
 
