@@ -49,7 +49,8 @@ def main():
     given = arguments()
     names = given.only.split(",") if given.only else list(CASES)
     if unknown := [name for name in names if name not in CASES]:
-        sys.exit(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
+        say(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
+        return 2
     program, rates = built(given.megagram)
     # A folder of our own, for it is emptied between cases.
     scratch = given.scratch.resolve() / "megagram-peers"

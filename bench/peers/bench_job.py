@@ -42,9 +42,10 @@ class Job:
 
     def run(self, *arguments):
         """Runs the program; nothing of it is measured."""
-        done = subprocess.run([str(a) for a in arguments], capture_output=True, text=True, check=False)
+        command = [str(a) for a in arguments]
+        done = subprocess.run(command, capture_output=True, text=True, check=False)
         if done.returncode != 0:
-            raise Failed(f"{arguments}: exit {done.returncode}\n{done.stderr[-2000:]}")
+            raise Failed(f"{' '.join(command)}: exit {done.returncode}\n{done.stderr[-2000:]}")
 
     def forget(self, *kinds):
         """Removes what a stage has stored, so that it is done anew."""
