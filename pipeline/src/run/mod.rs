@@ -109,14 +109,14 @@ pub fn run(job: &Job, upto: Stage, cluster: Cluster, progress: Arc<dyn Progress>
     let progress = Arc::clone(&events) as Arc<dyn Progress>;
     let mut run = Run { job, kernel, store, crew, progress, events, blas, summary: Summary::default() };
     run.same_everywhere()?;
-    let outcome = run.to_the_end(upto);
+    let outcome = run.rounds(upto);
     run.tell_end(&outcome);
     outcome.map(|()| run.summary)
 }
 
 impl Run<'_> {
     /// Goes through the stages, and again after each repair.
-    fn to_the_end(&mut self, upto: Stage) -> Result<()> {
+    fn rounds(&mut self, upto: Stage) -> Result<()> {
         let mut damage: BTreeMap<String, u32> = BTreeMap::new();
         loop {
             match self.stages(upto) {
