@@ -216,7 +216,7 @@ pub(crate) fn equal_rows(rows: &Span<'_>, column: &Span<'_>, before: &[f64], k: 
 }
 
 /// A closed form in k and at most a few numbers for each row.
-pub(crate) trait ClosedForm<const PLANES: usize>: Debug + Send + Sync {
+pub(crate) trait ClosedForm<const PLANES: usize>: Debug + Copy + Send + Sync {
     /// Operations for each entry, roughly.
     const FLOPS: u64;
 
@@ -316,27 +316,86 @@ fn entries<T: ClosedForm<PLANES>, const PLANES: usize, const FMA: bool, const NT
     k: &mut [f64],
     t: &mut [f64],
 ) {
+    // A copy, so that its numbers are in registers.
+    let form = *form;
     let n = k.len();
-    let m = if EACH { n } else { 1 };
-    let planes: [&[f64]; PLANES] = std::array::from_fn(|p| &rows.plane(p)[..n]);
-    let columns: [&[f64]; PLANES] = std::array::from_fn(|p| &column.plane(p)[..m]);
-    let (q, qc) = (&rows.q()[..n], &column.q()[..m]);
+    let whole = n - n % WIDE;
+    for from in (0..whole).step_by(WIDE) {
+        piece::<T, PLANES, FMA, NTK, EACH, true>(&form, (rows, column), k, t, from);
+    }
+    if whole < n {
+        piece::<T, PLANES, FMA, NTK, EACH, false>(&form, (rows, column), k, t, whole);
+    }
+}
+
+/// Entries that are computed at once. Arrays of this length, the last one filled up with zeros, leave the
+/// compiler neither remainders nor doubts about overlaps, which would cost more than the entries themselves.
+const WIDE: usize = 8;
+
+/// `WIDE` entries, or with `WHOLE` false the fewer that are left.
+#[inline(always)]
+fn piece<
+    T: ClosedForm<PLANES>,
+    const PLANES: usize,
+    const FMA: bool,
+    const NTK: bool,
+    const EACH: bool,
+    const WHOLE: bool,
+>(
+    form: &T,
+    (rows, column): (Span<'_>, Span<'_>),
+    k: &mut [f64],
+    t: &mut [f64],
+    from: usize,
+) {
+    let (mut planes, mut columns) = ([[0.0; WIDE]; PLANES], [[0.0; WIDE]; PLANES]);
+    for p in 0..PLANES {
+        planes[p] = load::<WHOLE>(rows.plane(p), from);
+        columns[p] = if EACH { load::<WHOLE>(column.plane(p), from) } else { [column.plane(p)[0]; WIDE] };
+    }
     let (f, slope) = rows.diagonal();
-    let (f, slope) = (&f[..n], &slope[..n]);
-    let k = &mut k[..n];
-    let t = if NTK { &mut t[..n] } else { &mut t[..0] };
-    for i in 0..n {
-        let j = if EACH { i } else { 0 };
-        let before = k[i];
-        let row: [f64; PLANES] = std::array::from_fn(|p| planes[p][i]);
-        let column: [f64; PLANES] = std::array::from_fn(|p| columns[p][j]);
-        let dual = form.entry::<FMA>(before, row, column);
-        // Equal rows have exactly the values of the diagonal.
-        let equal = (before == q[i]) & (q[i] == qc[j]);
-        k[i] = if equal { f[i] } else { dual.f };
-        if NTK {
-            t[i] *= if equal { slope[i] } else { dual.slope };
+    let (q, f, slope) = (load::<WHOLE>(rows.q(), from), load::<WHOLE>(f, from), load::<WHOLE>(slope, from));
+    let qc = if EACH { load::<WHOLE>(column.q(), from) } else { [column.q()[0]; WIDE] };
+    let before = load::<WHOLE>(k, from);
+    let (mut value, mut bend) = ([0.0; WIDE], [0.0; WIDE]);
+    for i in 0..WIDE {
+        let (mut row, mut column) = ([0.0; PLANES], [0.0; PLANES]);
+        for p in 0..PLANES {
+            (row[p], column[p]) = (planes[p][i], columns[p][i]);
         }
+        let dual = form.entry::<FMA>(before[i], row, column);
+        // Equal rows have exactly the values of the diagonal.
+        let equal = (before[i] == q[i]) & (q[i] == qc[i]);
+        value[i] = if equal { f[i] } else { dual.f };
+        bend[i] = if equal { slope[i] } else { dual.slope };
+    }
+    store::<WHOLE>(&value, k, from);
+    if NTK {
+        let mut theta = load::<WHOLE>(t, from);
+        for i in 0..WIDE {
+            theta[i] *= bend[i];
+        }
+        store::<WHOLE>(&theta, t, from);
+    }
+}
+
+#[inline(always)]
+fn load<const WHOLE: bool>(values: &[f64], from: usize) -> [f64; WIDE] {
+    let values = &values[from..];
+    if WHOLE {
+        return values.first_chunk().copied().unwrap_or_default();
+    }
+    let mut wide = [0.0; WIDE];
+    wide.iter_mut().zip(values).for_each(|(wide, value)| *wide = *value);
+    wide
+}
+
+#[inline(always)]
+fn store<const WHOLE: bool>(wide: &[f64; WIDE], values: &mut [f64], from: usize) {
+    let values = &mut values[from..];
+    match values.first_chunk_mut() {
+        Some(whole) if WHOLE => *whole = *wide,
+        _ => values.iter_mut().zip(wide).for_each(|(value, wide)| *value = *wide),
     }
 }
 
