@@ -307,6 +307,12 @@ fn plans_agree() {
     }
 }
 
+/// Nanoseconds that this thread was on a processor: other programs do not count.
+fn busy() -> f64 {
+    let text = std::fs::read_to_string("/proc/thread-self/schedstat").unwrap();
+    text.split(' ').next().unwrap().parse().unwrap()
+}
+
 /// Time of an entry: `cargo test --release --test oracle_kernel_spatial -- --ignored --nocapture`.
 #[test]
 #[ignore = "a measurement"]
@@ -315,17 +321,17 @@ fn speed() {
         let network = build(layers, shape);
         let d = network.input_dim();
         let (x, y) = (noise(side * d, 1), noise(side * d, 2));
-        let clock = std::time::Instant::now();
+        let clock = busy();
         let (xs, ys) = (network.rows(&x, side), network.rows(&y, side));
-        let rows = clock.elapsed().as_secs_f64() * 500.0 / side as f64;
+        let rows = (busy() - clock) / 2e6 / side as f64;
         let (mut k, mut t) = (vec![0.0; side * side], vec![0.0; side * side]);
         let mut best = f64::INFINITY;
         let mut scratch = megagram_pipeline::kernel::Scratch::default();
         for _ in 0..3 {
-            let clock = std::time::Instant::now();
+            let clock = busy();
             let mut out = megagram_pipeline::kernel::KernelOut { nngp: Some(&mut k), ntk: Some(&mut t) };
             network.tile(&x, &xs, &y, &ys, side, false, &mut out, &mut scratch);
-            best = best.min(clock.elapsed().as_secs_f64() * 1e3 / (side * side) as f64);
+            best = best.min((busy() - clock) / 1e6 / (side * side) as f64);
         }
         eprintln!("{name}: {best:.4} ms an entry, {rows:.2} ms and {} bytes a row", network.row_bytes(side) / side);
     };

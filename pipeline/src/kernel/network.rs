@@ -275,7 +275,7 @@ impl Network {
     /// Bytes of a worker's [`Scratch`], whatever the side.
     pub fn scratch_bytes(&self, _side: usize) -> usize {
         let x = if matches!(self.plan, Plan::Flat) { 0 } else { self.inputs.width * self.lanes };
-        size_of::<Scratch>() + (x + self.buffers) * size_of::<f64>()
+        self.buffers.saturating_add(x).saturating_mul(size_of::<f64>()).saturating_add(size_of::<Scratch>())
     }
 
     /// Bytes of the [`RowState`] of a block of `rows` rows.
@@ -287,9 +287,9 @@ impl Network {
     /// product, and for each layer about as many as its formula has.
     pub fn flops(&self, rows: u64, cols: u64) -> u64 {
         let mut geometry = self.start();
-        let mut sum = geometry.entries() as u64 * (2 * self.channels as u64 + 1);
+        let mut sum = (geometry.entries() as u64).saturating_mul(2 * self.channels as u64 + 1);
         for step in &self.chain {
-            sum = sum.saturating_add(geometry.entries() as u64 * step.flops(geometry));
+            sum = sum.saturating_add((geometry.entries() as u64).saturating_mul(step.flops(geometry)));
             geometry = step.output(geometry);
         }
         rows.saturating_mul(cols).saturating_mul(sum)

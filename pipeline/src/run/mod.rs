@@ -66,7 +66,8 @@ struct Run<'a> {
 pub fn check(job: &Job) -> Result<KernelSpec> {
     let kernel = KernelSpec::from_value(&job.kernel).map_err(|e| Error::Usage(e.to_string()))?;
     // Without a shape any width will do.
-    let width = job.data.shape.as_ref().map_or(1, |shape| shape.iter().product::<usize>().max(1));
+    let width =
+        job.data.shape.as_ref().map_or(1, |shape| shape.iter().fold(1, |all: usize, n| all.saturating_mul(*n)).max(1));
     if job.data.mask.is_some() && job.data.prepare != Prepare::None {
         return Err(Error::Usage(
             "data.mask: padding is told by its value, which data.prepare would change; set prepare = \"none\"".into(),

@@ -7,7 +7,7 @@ use crate::kernel::level::mul_add;
 use std::f64::consts::FRAC_1_PI;
 
 /// With e = 1/√(1 + 2b²q) and ρ = 2b²k·ee': F = a²·(2/π)·asin ρ + c² and F' = a²·(4b²/π)·ee'/√(1 − ρ²).
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Erf {
     /// 2b².
     twice: f64,

@@ -6,20 +6,20 @@ use crate::kernel::elementary;
 use crate::kernel::level::mul_add;
 
 /// √2·sin(√(2γ)·x + π/4): F = exp(−γ·(q + q' − 2k)), F' = 2γ·F.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Rbf {
     gamma: f64,
 }
 
 /// a·exp(b·x): F = a²·exp(b²·((q + q')/2 + k)), F' = b²·F.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Exp {
     rate: f64,
     scale: f64,
 }
 
 /// F = √(qq')·exp(γ·(ρ + shift)) with the correlation ρ, F' = γ·exp(γ·(ρ + shift)) (Shankar et al. 2020).
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct ExpNormalized {
     gamma: f64,
     shift: f64,

@@ -7,7 +7,7 @@ use crate::kernel::elementary::exp;
 
 /// With D = (1 + 2q)(1 + 2q') − 4k², S = (q + q' + 4qq' − 4k²)/D and A = k/D:
 /// F = (E₋ − E₊)/(2√D), E∓ = exp(−S/2 ± A); F' = ∂F/∂k.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Gabor;
 
 pub(crate) fn gabor(_: &Arguments) -> Result<Box<dyn Activation>, String> {

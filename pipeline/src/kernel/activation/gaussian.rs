@@ -5,7 +5,7 @@ use super::{Activation, Closed, ClosedForm, Dual};
 use crate::kernel::arguments::Arguments;
 
 /// With D = (1 − 2bq)(1 − 2bq') − 4b²k²: F = a²/√D and F' = 4a²b²k/√D³.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Gaussian {
     /// −2b.
     rate: f64,

@@ -10,7 +10,7 @@ use std::f64::consts::FRAC_1_PI;
 /// With e = 1/√(1 + q), w = ee', ρ = k·w and s = √(1 − ρ²) (Tsuchida, Pearce et al. 2021):
 /// F = k/4 + k·asin(ρ)/2π + w·(ρ² + qq'·s²)/(2π·s),
 /// F' = 1/4 + asin(ρ)/2π + ρ·(1 + w²/s² + w²·(1 − qq'))/(2π·s).
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Gelu;
 
 pub(crate) fn gelu(_: &Arguments) -> Result<Box<dyn Activation>, String> {

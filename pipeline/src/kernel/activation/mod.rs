@@ -6,6 +6,7 @@
 //!
 //! One file a family and one line a name in [`TABLE`].
 
+mod closed;
 mod elementwise;
 mod erf;
 mod exponential;
@@ -18,8 +19,10 @@ mod rectifier;
 mod sign;
 mod trigonometric;
 
+pub(crate) use closed::{Closed, ClosedForm};
+
 use super::arguments::{Entry, Param};
-use super::level::{Level, Work};
+use super::level::Level;
 use super::sweep::Parts;
 use std::fmt::Debug;
 
@@ -212,131 +215,6 @@ pub(crate) fn equal_rows(rows: &Span<'_>, column: &Span<'_>, before: &[f64], k: 
         let equal = (before[i] == q[i]) & (q[i] == qc);
         k[i] = if equal { f[i] } else { k[i] };
         slope[i] = if equal { s[i] } else { slope[i] };
-    }
-}
-
-/// A closed form in k and at most a few numbers for each row.
-pub(crate) trait ClosedForm<const PLANES: usize>: Debug + Send + Sync {
-    /// Operations for each entry, roughly.
-    const FLOPS: u64;
-
-    /// The diagonal and the numbers of a row of variance `q`.
-    fn row(&self, q: f64) -> ([f64; PLANES], Dual);
-
-    /// An entry with covariance `k`. Must be `#[inline(always)]` and without branches.
-    fn entry<const FMA: bool>(&self, k: f64, row: [f64; PLANES], column: [f64; PLANES]) -> Dual;
-}
-
-/// A closed form as an activation.
-#[derive(Debug)]
-pub(crate) struct Closed<T, const PLANES: usize>(pub(crate) T);
-
-impl<T: ClosedForm<PLANES>, const PLANES: usize> Activation for Closed<T, PLANES> {
-    fn planes(&self) -> usize {
-        PLANES
-    }
-
-    fn row(&self, q: f64, kept: &mut [f64]) -> Dual {
-        let (numbers, dual) = self.0.row(q);
-        kept.copy_from_slice(&numbers);
-        dual
-    }
-
-    fn strip(&self, level: Level, rows: Span<'_>, column: Span<'_>, k: &mut [f64], t: &mut [f64]) {
-        level.run(Strip { form: &self.0, rows, column, k, t });
-    }
-
-    fn block(&self, level: Level, block: Block<'_>) {
-        level.run(Whole { form: &self.0, block });
-    }
-
-    fn flops(&self) -> u64 {
-        T::FLOPS
-    }
-}
-
-struct Strip<'a, T, const PLANES: usize> {
-    form: &'a T,
-    rows: Span<'a>,
-    column: Span<'a>,
-    k: &'a mut [f64],
-    t: &'a mut [f64],
-}
-
-impl<T: ClosedForm<PLANES>, const PLANES: usize> Work for Strip<'_, T, PLANES> {
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let Strip { form, rows, column, k, t } = self;
-        if t.is_empty() {
-            entries::<T, PLANES, FMA, false, false>(form, rows, column, k, t);
-        } else {
-            entries::<T, PLANES, FMA, true, false>(form, rows, column, k, t);
-        }
-    }
-}
-
-struct Whole<'a, T, const PLANES: usize> {
-    form: &'a T,
-    block: Block<'a>,
-}
-
-impl<T: ClosedForm<PLANES>, const PLANES: usize> Work for Whole<'_, T, PLANES> {
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        match (self.block.parts.t.is_empty(), self.block.each) {
-            (true, false) => self.all::<FMA, false, false>(),
-            (true, true) => self.all::<FMA, false, true>(),
-            (false, false) => self.all::<FMA, true, false>(),
-            (false, true) => self.all::<FMA, true, true>(),
-        }
-    }
-}
-
-impl<T: ClosedForm<PLANES>, const PLANES: usize> Whole<'_, T, PLANES> {
-    #[inline(always)]
-    fn all<const FMA: bool, const NTK: bool, const EACH: bool>(self) {
-        let Block { xs, first, ys, column, parts, .. } = self.block;
-        let lanes = parts.lanes;
-        for (e, (p, q)) in parts.x.iter().zip(parts.y).enumerate() {
-            let k = &mut parts.k[e * lanes..][..lanes];
-            let t = if NTK { &mut parts.t[e * lanes..][..lanes] } else { &mut [] };
-            let rows = xs.at(*p as usize, first, lanes);
-            let column = ys.at(*q as usize, column, if EACH { lanes } else { 1 });
-            entries::<T, PLANES, FMA, NTK, EACH>(self.form, rows, column, k, t);
-        }
-    }
-}
-
-/// Some rows with one column, or with `EACH` of them with a column of its own.
-#[inline(always)]
-fn entries<T: ClosedForm<PLANES>, const PLANES: usize, const FMA: bool, const NTK: bool, const EACH: bool>(
-    form: &T,
-    rows: Span<'_>,
-    column: Span<'_>,
-    k: &mut [f64],
-    t: &mut [f64],
-) {
-    let n = k.len();
-    let m = if EACH { n } else { 1 };
-    let planes: [&[f64]; PLANES] = std::array::from_fn(|p| &rows.plane(p)[..n]);
-    let columns: [&[f64]; PLANES] = std::array::from_fn(|p| &column.plane(p)[..m]);
-    let (q, qc) = (&rows.q()[..n], &column.q()[..m]);
-    let (f, slope) = rows.diagonal();
-    let (f, slope) = (&f[..n], &slope[..n]);
-    let k = &mut k[..n];
-    let t = if NTK { &mut t[..n] } else { &mut t[..0] };
-    for i in 0..n {
-        let j = if EACH { i } else { 0 };
-        let before = k[i];
-        let row: [f64; PLANES] = std::array::from_fn(|p| planes[p][i]);
-        let column: [f64; PLANES] = std::array::from_fn(|p| columns[p][j]);
-        let dual = form.entry::<FMA>(before, row, column);
-        // Equal rows have exactly the values of the diagonal.
-        let equal = (before == q[i]) & (q[i] == qc[j]);
-        k[i] = if equal { f[i] } else { dual.f };
-        if NTK {
-            t[i] *= if equal { slope[i] } else { dual.slope };
-        }
     }
 }
 

@@ -8,7 +8,7 @@ use std::f64::consts::FRAC_1_PI;
 
 /// With the angle θ between the rows: F' = ab + (a−b)²/2 · (π−θ)/π and
 /// F = (a−b)²/(2π)·√(qq')·sin θ + F'·k.
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Rectifier {
     /// ab, the slope of opposite rows.
     opposite: f64,

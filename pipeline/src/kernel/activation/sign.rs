@@ -6,7 +6,7 @@ use crate::kernel::elementary::{asin_over_pi, sine_of};
 
 /// F = (2/π)·asin ρ with the correlation ρ. The derivative is zero almost everywhere, so F' = 0 (as in
 /// neural-tangents).
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Sign;
 
 pub(crate) fn sign(_: &Arguments) -> Result<Box<dyn Activation>, String> {

@@ -6,7 +6,7 @@ use crate::kernel::elementary::exp;
 use crate::kernel::level::mul_add;
 
 /// With E± = exp(−b²·((q + q')/2 ∓ k)): F = a²/2·(E₊ − cos(2c)·E₋) and F' = a²b²/2·(E₊ + cos(2c)·E₋).
-#[derive(Debug)]
+#[derive(Debug, Clone, Copy)]
 struct Sine {
     /// b².
     rate: f64,

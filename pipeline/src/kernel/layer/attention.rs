@@ -38,6 +38,9 @@ pub(crate) const KEYS: &[&str] = &[
     "b_std",
 ];
 
+/// Every row keeps a weight for each pair of positions.
+const POSITIONS_MAX: usize = 4096;
+
 /// ζ.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Mechanism {
@@ -131,6 +134,11 @@ impl LayerSpec for Attention {
         build.needs_positions("global_self_attention", path)?;
         build.facts.coupled = true;
         let pixels = build.pixels();
+        if pixels > POSITIONS_MAX {
+            let message =
+                format!("attention over {pixels} positions is not built in this version; at most {POSITIONS_MAX}");
+            return Err(SpecError::new(path, message));
+        }
         let mix = self.encoding.mix(build.signal.shape, build.signal.channels, path)?;
         let mask = build.signal.mask;
         let b_var = self.b_var.unwrap_or(0.0);

@@ -31,6 +31,9 @@ const STRIP: usize = 128;
 /// second-level cache.
 const STATE: usize = 1 << 14;
 
+/// More positions than this are taken for a slip of the pen.
+const POSITIONS_MAX: usize = 1 << 24;
+
 impl Network {
     /// Compiles a network; a number stands for rows of that width.
     ///
@@ -77,12 +80,12 @@ fn build(spec: &KernelSpec, mut inputs: Inputs, open: bool) -> Result<Network, S
         Output::Both => vec![OutputKind::Nngp, OutputKind::Ntk],
     };
     let entries = match plan {
-        Plan::Whole(Geometry { pairing: Pairing::Full, .. }) => build.pixels_max * build.pixels_max,
+        Plan::Whole(Geometry { pairing: Pairing::Full, .. }) => build.pixels_max.saturating_mul(build.pixels_max),
         _ => build.pixels_max,
     };
     let lanes = if flat { STRIP } else { (STATE / entries / 8 * 8).clamp(8, 64) };
     // K, Θ, a sum and what attention copies; and of every level of branches the input and the sum.
-    let buffers = (6 + 4 * build.depth_max) * entries * lanes + entries;
+    let buffers = entries.saturating_mul((6 + 4 * build.depth_max) * lanes + 1);
     let level = Level::detect();
     let (chain, slots) = (build.steps, build.slots);
     Ok(Network { inputs, channels, outputs, chain, slots, mask, plan, ends, lanes, buffers, level })
@@ -121,6 +124,9 @@ fn input(inputs: &Inputs) -> Result<Signal, SpecError> {
         Some(other) => return Err(told(format!("{other:?} is neither [H, W, C] nor [L, C]"))),
     };
     let product = shape[0].saturating_mul(shape[1]).saturating_mul(channels);
+    if shape[0].saturating_mul(shape[1]) > POSITIONS_MAX {
+        return Err(told(format!("{} × {} positions are more than {POSITIONS_MAX}", shape[0], shape[1])));
+    }
     if product != width {
         let given = inputs.shape.as_deref().unwrap_or_default();
         return Err(told(format!("{given:?} has {product} numbers, but the rows of the data have {width}")));

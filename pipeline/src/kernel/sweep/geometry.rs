@@ -74,7 +74,7 @@ impl Geometry {
     pub(crate) fn entries(&self) -> usize {
         match self.bands() {
             Some([h, w]) => h.len * w.len,
-            None => self.pixels() * self.pixels(),
+            None => self.pixels().saturating_mul(self.pixels()),
         }
     }
 

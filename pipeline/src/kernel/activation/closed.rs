@@ -1,0 +1,189 @@
+//! Closed forms, vectorised over rows.
+
+use super::{Activation, Block, Dual, Span};
+use crate::kernel::level::{Level, Work};
+use std::fmt::Debug;
+
+/// A closed form in k and at most a few numbers for each row.
+pub(crate) trait ClosedForm<const PLANES: usize>: Debug + Copy + Send + Sync {
+    /// Operations for each entry, roughly.
+    const FLOPS: u64;
+
+    /// The diagonal and the numbers of a row of variance `q`.
+    fn row(&self, q: f64) -> ([f64; PLANES], Dual);
+
+    /// An entry with covariance `k`. Must be `#[inline(always)]` and without branches.
+    fn entry<const FMA: bool>(&self, k: f64, row: [f64; PLANES], column: [f64; PLANES]) -> Dual;
+}
+
+/// A closed form as an activation.
+#[derive(Debug)]
+pub(crate) struct Closed<T, const PLANES: usize>(pub(crate) T);
+
+impl<T: ClosedForm<PLANES>, const PLANES: usize> Activation for Closed<T, PLANES> {
+    fn planes(&self) -> usize {
+        PLANES
+    }
+
+    fn row(&self, q: f64, kept: &mut [f64]) -> Dual {
+        let (numbers, dual) = self.0.row(q);
+        kept.copy_from_slice(&numbers);
+        dual
+    }
+
+    fn strip(&self, level: Level, rows: Span<'_>, column: Span<'_>, k: &mut [f64], t: &mut [f64]) {
+        level.run(Strip { form: &self.0, rows, column, k, t });
+    }
+
+    fn block(&self, level: Level, block: Block<'_>) {
+        level.run(Whole { form: &self.0, block });
+    }
+
+    fn flops(&self) -> u64 {
+        T::FLOPS
+    }
+}
+
+struct Strip<'a, T, const PLANES: usize> {
+    form: &'a T,
+    rows: Span<'a>,
+    column: Span<'a>,
+    k: &'a mut [f64],
+    t: &'a mut [f64],
+}
+
+impl<T: ClosedForm<PLANES>, const PLANES: usize> Work for Strip<'_, T, PLANES> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Strip { form, rows, column, k, t } = self;
+        if t.is_empty() {
+            entries::<T, PLANES, FMA, false, false>(form, rows, column, k, t);
+        } else {
+            entries::<T, PLANES, FMA, true, false>(form, rows, column, k, t);
+        }
+    }
+}
+
+struct Whole<'a, T, const PLANES: usize> {
+    form: &'a T,
+    block: Block<'a>,
+}
+
+impl<T: ClosedForm<PLANES>, const PLANES: usize> Work for Whole<'_, T, PLANES> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        match (self.block.parts.t.is_empty(), self.block.each) {
+            (true, false) => self.all::<FMA, false, false>(),
+            (true, true) => self.all::<FMA, false, true>(),
+            (false, false) => self.all::<FMA, true, false>(),
+            (false, true) => self.all::<FMA, true, true>(),
+        }
+    }
+}
+
+impl<T: ClosedForm<PLANES>, const PLANES: usize> Whole<'_, T, PLANES> {
+    #[inline(always)]
+    fn all<const FMA: bool, const NTK: bool, const EACH: bool>(self) {
+        let Block { xs, first, ys, column, parts, .. } = self.block;
+        let lanes = parts.lanes;
+        for (e, (p, q)) in parts.x.iter().zip(parts.y).enumerate() {
+            let k = &mut parts.k[e * lanes..][..lanes];
+            let t = if NTK { &mut parts.t[e * lanes..][..lanes] } else { &mut [] };
+            let rows = xs.at(*p as usize, first, lanes);
+            let column = ys.at(*q as usize, column, if EACH { lanes } else { 1 });
+            entries::<T, PLANES, FMA, NTK, EACH>(self.form, rows, column, k, t);
+        }
+    }
+}
+
+/// Some rows with one column, or with `EACH` of them with a column of its own.
+#[inline(always)]
+fn entries<T: ClosedForm<PLANES>, const PLANES: usize, const FMA: bool, const NTK: bool, const EACH: bool>(
+    form: &T,
+    rows: Span<'_>,
+    column: Span<'_>,
+    k: &mut [f64],
+    t: &mut [f64],
+) {
+    // A copy, so that its numbers are in registers.
+    let form = *form;
+    let n = k.len();
+    let whole = n - n % WIDE;
+    for from in (0..whole).step_by(WIDE) {
+        piece::<T, PLANES, FMA, NTK, EACH, true>(&form, (rows, column), k, t, from);
+    }
+    if whole < n {
+        piece::<T, PLANES, FMA, NTK, EACH, false>(&form, (rows, column), k, t, whole);
+    }
+}
+
+/// Entries that are computed at once. Arrays of this length, the last one filled up with zeros, leave the
+/// compiler neither remainders nor doubts about overlaps, which would cost more than the entries themselves.
+const WIDE: usize = 8;
+
+/// `WIDE` entries, or with `WHOLE` false the fewer that are left.
+#[inline(always)]
+fn piece<
+    T: ClosedForm<PLANES>,
+    const PLANES: usize,
+    const FMA: bool,
+    const NTK: bool,
+    const EACH: bool,
+    const WHOLE: bool,
+>(
+    form: &T,
+    (rows, column): (Span<'_>, Span<'_>),
+    k: &mut [f64],
+    t: &mut [f64],
+    from: usize,
+) {
+    let (mut planes, mut columns) = ([[0.0; WIDE]; PLANES], [[0.0; WIDE]; PLANES]);
+    for p in 0..PLANES {
+        planes[p] = load::<WHOLE>(rows.plane(p), from);
+        columns[p] = if EACH { load::<WHOLE>(column.plane(p), from) } else { [column.plane(p)[0]; WIDE] };
+    }
+    let (f, slope) = rows.diagonal();
+    let (q, f, slope) = (load::<WHOLE>(rows.q(), from), load::<WHOLE>(f, from), load::<WHOLE>(slope, from));
+    let qc = if EACH { load::<WHOLE>(column.q(), from) } else { [column.q()[0]; WIDE] };
+    let before = load::<WHOLE>(k, from);
+    let (mut value, mut bend) = ([0.0; WIDE], [0.0; WIDE]);
+    for i in 0..WIDE {
+        let (mut row, mut column) = ([0.0; PLANES], [0.0; PLANES]);
+        for p in 0..PLANES {
+            (row[p], column[p]) = (planes[p][i], columns[p][i]);
+        }
+        let dual = form.entry::<FMA>(before[i], row, column);
+        // Equal rows have exactly the values of the diagonal.
+        let equal = (before[i] == q[i]) & (q[i] == qc[i]);
+        value[i] = if equal { f[i] } else { dual.f };
+        bend[i] = if equal { slope[i] } else { dual.slope };
+    }
+    store::<WHOLE>(&value, k, from);
+    if NTK {
+        let mut theta = load::<WHOLE>(t, from);
+        for i in 0..WIDE {
+            theta[i] *= bend[i];
+        }
+        store::<WHOLE>(&theta, t, from);
+    }
+}
+
+#[inline(always)]
+fn load<const WHOLE: bool>(values: &[f64], from: usize) -> [f64; WIDE] {
+    let values = &values[from..];
+    if WHOLE {
+        return values.first_chunk().copied().unwrap_or_default();
+    }
+    let mut wide = [0.0; WIDE];
+    wide.iter_mut().zip(values).for_each(|(wide, value)| *wide = *value);
+    wide
+}
+
+#[inline(always)]
+fn store<const WHOLE: bool>(wide: &[f64; WIDE], values: &mut [f64], from: usize) {
+    let values = &mut values[from..];
+    match values.first_chunk_mut() {
+        Some(whole) if WHOLE => *whole = *wide,
+        _ => values.iter_mut().zip(wide).for_each(|(value, wide)| *value = *wide),
+    }
+}
