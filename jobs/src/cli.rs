@@ -142,6 +142,26 @@ pub struct PlanArgs {
     /// Plan for N processes
     #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u16).range(1..))]
     pub processes: u16,
+    /// Milliseconds that the store takes for a request, for the times told
+    #[arg(long, value_name = "MS", value_parser = not_negative)]
+    pub latency: Option<f64>,
+    /// Megabytes a second that a process reads, and as many that it writes, for the times told
+    #[arg(long, value_name = "MB", value_parser = positive)]
+    pub bandwidth: Option<f64>,
+}
+
+fn not_negative(text: &str) -> Result<f64, String> {
+    match text.parse() {
+        Ok(value) if f64::is_finite(value) && value >= 0.0 => Ok(value),
+        _ => Err("a number, 0 or more".into()),
+    }
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match not_negative(text) {
+        Ok(value) if value > 0.0 => Ok(value),
+        _ => Err("a number above 0".into()),
+    }
 }
 
 /// A store.

@@ -17,6 +17,7 @@ mod plan;
 mod progress;
 mod run;
 pub mod schedule;
+mod simulate;
 mod summary;
 
 pub use check::{RepairOptions, Residual, repair, residual};
@@ -25,5 +26,6 @@ pub use error::{BadPivot, Error, Result};
 pub use job::{Compute, Covariance, Curve, Data, Gp, Job, Noise, Pair, TestSet};
 pub use plan::Forecast;
 pub use progress::{Progress, Silent};
-pub use run::{Plan, Stage, StagePlan, check, gemm_gflops, plan, run};
+pub use run::{Plan, Stage, StagePlan, StoreSpeed, check, gemm_gflops, plan, run};
+pub use simulate::{Machine, Simulated};
 pub use summary::{CurvePoint, Pivot, SetScores, StageReport, Summary};

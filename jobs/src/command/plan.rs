@@ -1,6 +1,6 @@
 //! `plan`: what a job would cost. Runs nothing.
 
-use megagram_pipeline::Plan;
+use megagram_pipeline::{Plan, StoreSpeed};
 
 use crate::cli::PlanArgs;
 use crate::exit::Result;
@@ -11,7 +11,8 @@ use crate::spec::size;
 pub fn run(args: &PlanArgs, out: &mut Stdout) -> Result<()> {
     let processes = usize::from(args.processes);
     let loaded = super::load(&args.job, processes, false)?;
-    let plan = megagram_pipeline::plan(&loaded.job, processes)?;
+    let speed = StoreSpeed { latency: args.latency.map(|ms| ms / 1e3), bandwidth: args.bandwidth.map(|mb| mb * 1e6) };
+    let plan = megagram_pipeline::plan(&loaded.job, processes, speed)?;
     out.show(&plan, text)
 }
 
@@ -20,7 +21,7 @@ fn text(plan: &Plan) -> String {
     let mut text = format!("{n} training rows of {width} values, {tiles} tiles of side {tile}\n");
     text.push_str(&format!("memory {} a process\n", size::show(plan.memory)));
     text.push_str(&format!("{}: {:.0} GF/s a worker\n\n", plan.blas, plan.gemm_gflops));
-    let header = ["stage", "tiles", "read", "gets", "written", "puts", "GFlop", "buffers", "seconds, at least"];
+    let header = ["stage", "tiles", "read", "gets", "written", "puts", "GFlop", "buffers", "seconds", "busy"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for name in ["gram", "factor", "solve", "border"] {
         let Some(stage) = plan.stages.get(name) else { continue };
@@ -35,6 +36,7 @@ fn text(plan: &Plan) -> String {
             format!("{:.1}", forecast.flops / 1e9),
             size::show(stage.memory_bytes),
             format!("{:.1}", stage.seconds),
+            format!("{:.0} %", 100.0 * stage.busy),
         ]);
     }
     text.push_str(&columns(&rows));

@@ -16,6 +16,7 @@ use crate::pass::factor::{FactorPass, Given};
 use crate::pass::gram::GramPass;
 use crate::pass::ledger::Ledger;
 use crate::progress::Progress;
+use crate::simulate::Machine;
 
 /// With what a repair is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -67,7 +68,15 @@ pub fn repair(store: &Store, kind: Kind, id: &Id, options: RepairOptions, progre
                 )
             })?;
             let given = if whole { Given::Stored(recipe.gram, output) } else { Given::Computed(recipe.source, output) };
-            Arc::new(FactorPass::new(place, given, noise_var, missing, (1, options.workers), ledger)?)
+            Arc::new(FactorPass::new(
+                place,
+                given,
+                noise_var,
+                missing,
+                (1, options.workers),
+                &Machine::nominal(true, 1, 1),
+                ledger,
+            )?)
         }
     };
     let crew = Crew::start(Cluster::alone(), options.workers)?;

@@ -7,4 +7,4 @@ mod loader;
 mod sweep;
 
 pub use crew::{Cluster, Crew};
-pub use desk::Done;
+pub use desk::{Done, QUEUE_MAX, window};

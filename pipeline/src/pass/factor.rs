@@ -15,10 +15,13 @@ use super::{Class, Leaf, Origin, Pass, tile_of};
 use crate::error::{BadPivot, Error, Result};
 use crate::job::Covariance;
 use crate::leaf;
-use crate::schedule::blocks::{Begin, Resident, factor_steps, owner, square};
+use crate::plan::foresee;
+use crate::schedule::blocks::{Begin, Resident, factor_steps, square};
+use crate::schedule::owners::Owners;
 use crate::schedule::panels::{self, choose, resident_sets};
 use crate::schedule::residency::{Blocks, Room};
-use crate::schedule::{Name, Op, Space, Step};
+use crate::schedule::{Name, Op, Space, Step, Task};
+use crate::simulate::{Machine, simulate};
 
 /// A stored factor: its place and shape.
 #[derive(Debug, Clone, PartialEq)]
@@ -62,7 +65,7 @@ pub struct FactorPass {
     given: Given,
     noise_var: f64,
     missing: HashSet<TileId>,
-    processes: usize,
+    owners: Owners,
     sets: Vec<Resident>,
     abreast: u32,
     classes: Vec<Class>,
@@ -73,15 +76,18 @@ pub struct FactorPass {
 const TILES: usize = 0;
 const ROWS: usize = 1;
 
+/// How many times the rows of a strip that keep the workers busy are tried, several processes sharing it.
+const FLIGHTS: [u32; 3] = [1, 2, 4];
+
 /// Tiles that one process needs for a resident block of one tile: the target, its two inputs, one more
 /// that is on its way.
 const LEAST_SLOTS: usize = 4;
 
 /// The resident sets, and the rows abreast, of the cheapest plan that leaves room for prefetch; with
 /// little memory, of one that leaves less.
-fn resident(blocks: u32, slots: usize, processes: usize, workers: usize) -> (Vec<Resident>, u32) {
+fn resident(blocks: u32, slots: usize, owners: Owners, workers: usize, flight: u32) -> (Vec<Resident>, u32) {
     for (workers, slack) in [(workers, 4 * workers), (workers, 2), (1, 1), (1, 0)] {
-        let space = panels::Space { slots, processes, workers, slack };
+        let space = panels::Space { slots, owners, workers, slack, flight };
         if let Some(panels) = choose(blocks, space) {
             return (resident_sets(&panels, blocks), space.rows_abreast());
         }
@@ -100,6 +106,7 @@ impl FactorPass {
         noise_var: f64,
         missing: HashSet<TileId>,
         (processes, workers): (usize, usize),
+        machine: &Machine,
         mut ledger: Ledger,
     ) -> Result<Self> {
         let side = place.grid.tile as usize;
@@ -120,25 +127,56 @@ impl FactorPass {
         }
         ledger.require("the factor: a resident block of one tile", least as u64 * tile_bytes)?;
         let slots = ledger.slots(tile_bytes).min(place.grid.lower_len() as usize + least);
-        let (sets, abreast) = resident(blocks, slots, processes, workers);
         let tiles = Class { len: side * side, room: Room { slots } };
         let classes = vec![tiles, rows];
         let given_columns = match &given {
             Given::Stored(gram, _) => gram.columns(),
             Given::Computed(..) => vec![],
         };
-        Ok(Self {
-            sets,
-            abreast,
+        let mut pass = Self {
+            owners: Owners::ALONE,
+            sets: Vec::new(),
+            abreast: 1,
             given_costs: Costs::new(&given_columns),
             costs: Costs::new(&["l"]),
             place,
             given,
             noise_var,
             missing,
-            processes,
             classes,
-        })
+        };
+        pass.share_out((processes, workers), machine)?;
+        Ok(pass)
+    }
+
+    /// Shares the targets out among the processes: of the rules that are done first, within a
+    /// twentieth, the one that reads least.
+    fn share_out(&mut self, crew: (usize, usize), machine: &Machine) -> Result<()> {
+        let (processes, workers) = crew;
+        let mut known: Vec<(f64, u64, Owners, u32)> = Vec::new();
+        if processes > 1 {
+            for (owners, flight) in Owners::candidates(processes).into_iter().flat_map(|o| FLIGHTS.map(|f| (o, f))) {
+                let before = std::mem::take(&mut self.sets);
+                self.share(owners, workers, flight);
+                if flight == FLIGHTS[0] || self.sets != before {
+                    let seconds = simulate(self, crew, machine)?.seconds;
+                    let gets = foresee(self, processes)?.iter().map(|f| f.traffic.gets).sum();
+                    known.push((seconds, gets, owners, flight));
+                }
+            }
+        }
+        let first = known.iter().map(|k| k.0).fold(f64::INFINITY, f64::min);
+        let least = known.iter().filter(|k| k.0 <= 1.05 * first).min_by_key(|k| k.1);
+        let (owners, flight) = least.map_or((Owners::ALONE, FLIGHTS[0]), |k| (k.2, k.3));
+        self.share(owners, workers, flight);
+        Ok(())
+    }
+
+    /// Shares the targets out by one rule, with `flight` times the rows of a strip under way.
+    pub(crate) fn share(&mut self, owners: Owners, workers: usize, flight: u32) {
+        let (blocks, slots) = (self.place.grid.blocks(), self.classes[TILES].room.slots);
+        (self.sets, self.abreast) = resident(blocks, slots, owners, workers, flight);
+        self.owners = owners;
     }
 
     fn shape(&self, name: Name) -> (usize, usize) {
@@ -181,7 +219,7 @@ impl Pass for FactorPass {
         };
         Box::new(self.sets.iter().zip(0..).flat_map(move |(set, group)| {
             factor_steps(set, group, begin, self.abreast, |i, k| {
-                owner(i, k, self.processes) == process && self.missing.contains(&TileId::new(i, k))
+                self.owners.of(i, k) == process && self.missing.contains(&TileId::new(i, k))
             })
         }))
     }
@@ -278,6 +316,20 @@ impl Pass for FactorPass {
             rows * rows * before + rows * rows * rows / 3.0
         } else {
             2.0 * rows * cols * before + rows * cols * cols
+        }
+    }
+
+    fn work(&self, task: &Task) -> f64 {
+        let side = self.place.grid.tile as f64;
+        let cube = side * side * side;
+        match (task.op, task.target.row == task.target.col, &self.given) {
+            (Op::Update, false, _) => 2.0 * cube,
+            (Op::Update, true, _) | (Op::Finish, false, _) => cube,
+            (Op::Finish, true, _) => cube / 3.0,
+            (Op::Init, _, Given::Computed(source, _)) => {
+                source.network.flops(u64::from(self.place.grid.tile), u64::from(self.place.grid.tile)) as f64
+            }
+            (Op::Init, ..) => 0.0,
         }
     }
 

@@ -13,7 +13,8 @@ use super::source::Source;
 use super::{Class, Leaf, Origin, Pass, tile_of};
 use crate::error::{Error, Result};
 use crate::job::Covariance;
-use crate::schedule::blocks::{Resident, owner, square};
+use crate::schedule::blocks::{Resident, square};
+use crate::schedule::owners::Owners;
 use crate::schedule::residency::{Blocks, Room};
 use crate::schedule::{Create, Name, Op, Space, Step, Task};
 
@@ -57,7 +58,7 @@ pub struct GramPass {
     place: GramPlace,
     source: Arc<Source>,
     missing: HashSet<TileId>,
-    processes: usize,
+    owners: Owners,
     sets: Vec<Resident>,
     classes: Vec<Class>,
     costs: Costs,
@@ -101,7 +102,7 @@ impl GramPass {
             place,
             source,
             missing,
-            processes,
+            owners: Owners::skewed(processes),
         })
     }
 }
@@ -126,9 +127,8 @@ impl Pass for GramPass {
     }
 
     fn steps(&self, process: usize) -> Box<dyn Iterator<Item = Step> + '_> {
-        let mine = move |&(i, j): &(u32, u32)| {
-            owner(i, j, self.processes) == process && self.missing.contains(&TileId::new(i, j))
-        };
+        let mine =
+            move |&(i, j): &(u32, u32)| self.owners.of(i, j) == process && self.missing.contains(&TileId::new(i, j));
         Box::new(self.sets.iter().zip(0..).flat_map(move |(set, group)| {
             set.targets().filter(mine).map(move |(i, j)| {
                 let target = Name::new(Space::Gram, i, j);

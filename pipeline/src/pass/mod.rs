@@ -19,7 +19,7 @@ use megagram_storage::{Key, TileId, Traffic};
 
 use crate::error::Result;
 use crate::schedule::residency::{Blocks, Room};
-use crate::schedule::{Name, Step, Task};
+use crate::schedule::{Name, Op, Step, Task};
 
 /// Where a block is read from.
 #[derive(Debug, Clone)]
@@ -117,6 +117,11 @@ pub trait Pass: Blocks + Send + Sync {
     }
     /// Nominal floating-point operations of all tasks of a finished block (padding not counted).
     fn flops(&self, name: Name) -> f64;
+    /// Floating-point operations of one task, for the simulation: all of a block's with its finish, unless
+    /// the pass knows better.
+    fn work(&self, task: &Task) -> f64 {
+        if task.op == Op::Finish { self.flops(task.target) } else { 0.0 }
+    }
     /// Whether a finished block counts as a tile done.
     fn counts(&self, name: Name) -> bool;
 }

@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::kernel::Network;
 use crate::leaf;
 use crate::pass::ledger::Ledger;
+use crate::simulate::Machine;
 
 /// Reads and writes in flight at most; more would only hold memory.
 const IN_FLIGHT_MAX: u64 = 4;
@@ -29,6 +30,11 @@ impl InFlight {
         let load = if local { body } else { 2 * body };
         let pairs = (memory / 8 / (load + body)).clamp(1, IN_FLIGHT_MAX);
         Self { loads: pairs as usize, saves: pairs as usize, bytes: pairs * (load + body) }
+    }
+
+    /// The machine that a pass is shared out for.
+    pub fn machine(self, local: bool) -> Machine {
+        Machine::nominal(local, self.loads, self.saves)
     }
 }
 

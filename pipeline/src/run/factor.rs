@@ -151,7 +151,7 @@ impl Run<'_> {
         counting: &mut Counting,
     ) -> Result<()> {
         let network = (!gram.stored).then_some(&data.network);
-        let (ledger, bridge, _) = self.budget(1, network, data.train.n)?;
+        let (ledger, bridge, in_flight) = self.budget(1, network, data.train.n)?;
         let found =
             self.stored((Kind::Factor, &place.id), place.grid.lower().collect(), &["l"], &bridge, |tile, _| {
                 place.load(tile)
@@ -172,6 +172,7 @@ impl Run<'_> {
             noise_var,
             found.missing,
             (self.crew.processes, self.crew.workers),
+            &in_flight.machine(self.store.folder().is_some()),
             ledger,
         )?;
         self.sweep(Arc::new(pass), &bridge, counting)

@@ -25,6 +25,7 @@ use crate::pass::gram::{GramPass, GramPlace};
 use crate::pass::solve::{Direction, SolvePass};
 use crate::pass::source::{Rows, Source};
 use crate::plan::{Forecast, foresee};
+use crate::simulate::{Machine, Simulated, simulate};
 
 /// What a job will do from an empty store.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -55,8 +56,21 @@ pub struct StagePlan {
     pub forecast: Forecast,
     /// Bytes of slots, pack buffers, bodies in flight and states that each process may hold at once.
     pub memory_bytes: u64,
-    /// Seconds at the gemm rate measured now, all workers busy: a lower bound.
+    /// The most that one process reads, in bytes.
+    pub bytes_read_each: u64,
+    /// Seconds by simulation: every flop at the gemm rate measured now, the store as stated.
     pub seconds: f64,
+    /// Of all workers' time, the part spent on tasks, by the same simulation.
+    pub busy: f64,
+}
+
+/// The store that a plan's times are told for; `None` where the nominal one is meant.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct StoreSpeed {
+    /// Seconds a request.
+    pub latency: Option<f64>,
+    /// Bytes a second, for each process and direction.
+    pub bandwidth: Option<f64>,
 }
 
 /// What a forecast must know of the data.
@@ -87,13 +101,15 @@ struct Planner<'a> {
     stages: BTreeMap<String, StagePlan>,
     /// What the stage at hand spends beside its slots.
     fixed: u64,
+    /// What the passes are simulated on, if they are.
+    timed: Option<(f64, StoreSpeed)>,
 }
 
-/// Plans a job from an empty store for `processes` processes.
+/// Plans a job from an empty store for `processes` processes, with times for a store of this `speed`.
 ///
 /// # Errors
 /// As [`super::run`], for what can be told without running: sources, kernel, memory.
-pub fn plan(job: &Job, processes: usize) -> Result<Plan> {
+pub fn plan(job: &Job, processes: usize, speed: StoreSpeed) -> Result<Plan> {
     let kernel = check(job)?;
     let (rows, width) = shape(&job.data.train)?;
     let n = match job.data.limit {
@@ -109,11 +125,9 @@ pub fn plan(job: &Job, processes: usize) -> Result<Plan> {
     let local = !is_url(&job.store) || job.store.starts_with("file://");
     let upto = if columns == 0 { Stage::Gram } else { Stage::Predict };
     let setting = Setting { processes, upto, local };
-    let mut stages = forecast(job, &network, setting, &Shape { n, width, columns, tests })?;
     let rate = gemm_gflops(job.compute.tile as usize);
-    for stage in stages.values_mut() {
-        stage.seconds = stage.forecast.flops / 1e9 / (rate * (processes * job.compute.workers) as f64);
-    }
+    let shape = Shape { n, width, columns, tests };
+    let stages = simulated(job, &network, setting, &shape, Some((rate * 1e9, speed)))?;
     Ok(Plan {
         n,
         width,
@@ -136,10 +150,20 @@ pub(super) fn forecast(
     setting: Setting,
     shape: &Shape,
 ) -> Result<BTreeMap<String, StagePlan>> {
+    simulated(job, network, setting, shape, None)
+}
+
+fn simulated(
+    job: &Job,
+    network: &Network,
+    setting: Setting,
+    shape: &Shape,
+    timed: Option<(f64, StoreSpeed)>,
+) -> Result<BTreeMap<String, StagePlan>> {
     let at = |memory: u64| {
         let mut job = job.clone();
         job.compute.memory = memory;
-        let mut planner = Planner { job: &job, setting, network, stages: BTreeMap::new(), fixed: 0 };
+        let mut planner = Planner { job: &job, setting, network, stages: BTreeMap::new(), fixed: 0, timed };
         planner.all(shape).map(|()| planner.stages)
     };
     let given = job.compute.memory;
@@ -225,7 +249,7 @@ impl Planner<'_> {
             let (book, in_flight) = self.ledger(gram.outputs.len(), true, n);
             let split = (job.compute.workers, in_flight.saves);
             let pass = GramPass::new(gram.clone(), Arc::clone(&source), everything(), processes, split, book)?;
-            self.add("gram", &pass)?;
+            self.add("gram", &pass, in_flight)?;
         }
         if upto < Stage::Factor {
             return Ok(());
@@ -236,15 +260,19 @@ impl Planner<'_> {
         } else {
             Given::Computed(Arc::clone(&source), output)
         };
-        let (book, _) = self.ledger(1, !job.compute.keep_gram, n);
+        let (book, in_flight) = self.ledger(1, !job.compute.keep_gram, n);
+        let machine = in_flight.machine(self.setting.local);
+        let crew = (processes, job.compute.workers);
         self.add(
             "factor",
-            &FactorPass::new(place.clone(), given, 0.0, everything(), (processes, job.compute.workers), book)?,
+            &FactorPass::new(place.clone(), given, 0.0, everything(), crew, &machine, book)?,
+            in_flight,
         )?;
         let zeros = vec![vec![0.0; n as usize]; shape.columns];
         for direction in [Direction::Forward, Direction::Backward] {
-            let (book, _) = self.ledger(1, false, 0);
-            self.add("solve", &SolvePass::new(place.clone(), direction, zeros.clone(), job.compute.workers, book)?)?;
+            let (book, in_flight) = self.ledger(1, false, 0);
+            let pass = SolvePass::new(place.clone(), direction, zeros.clone(), job.compute.workers, book)?;
+            self.add("solve", &pass, in_flight)?;
         }
         let mut cuts = sizes(&job.gp.curve, n)?;
         if cuts.last() != Some(&n) {
@@ -259,21 +287,21 @@ impl Planner<'_> {
             let place_v = BorderPlace { id: id.clone(), test: TileGrid::new(m, tile), train: grid };
             let strips: Vec<u32> = (0..place_v.test.blocks()).collect();
             let crew = (processes, job.compute.workers);
-            let (book, _) = self.ledger(1, true, n + m);
+            let (book, in_flight) = self.ledger(1, true, n + m);
             if means_only(&job.gp) {
                 let grids = (place_v.test, grid);
                 let pass = ApplyPass::new(id.clone(), grids, source, output, zeros.clone(), &strips, crew, book)?;
-                self.add("border", &pass)?;
+                self.add("border", &pass, in_flight)?;
                 continue;
             }
             let ask = Ask { output, cuts: cuts.clone(), store_v: job.gp.covariance };
             let of = place.clone();
             let pass =
                 BorderPass::new(place_v.clone(), of, Arc::clone(&source), ask, zeros.clone(), &strips, crew, book)?;
-            self.add("border", &pass)?;
+            self.add("border", &pass, in_flight)?;
             if job.gp.covariance {
-                let (book, _) = self.ledger(1, true, m);
-                self.add("border", &CovariancePass::new(place_v, source, output, book)?)?;
+                let (book, in_flight) = self.ledger(1, true, m);
+                self.add("border", &CovariancePass::new(place_v, source, output, book)?, in_flight)?;
             }
         }
         Ok(())
@@ -294,12 +322,24 @@ impl Planner<'_> {
         (book, in_flight)
     }
 
-    fn add(&mut self, name: &str, pass: &dyn Pass) -> Result<()> {
+    fn add(&mut self, name: &str, pass: &dyn Pass, in_flight: InFlight) -> Result<()> {
         let forecasts = foresee(pass, self.setting.processes)?;
         let slots: u64 = pass.classes().iter().map(|c| 8 * (c.len * c.room.slots) as u64).sum();
         let stage = self.stages.entry(name.to_owned()).or_default();
-        stage.forecast = forecasts.into_iter().fold(stage.forecast, Forecast::plus);
         stage.memory_bytes = stage.memory_bytes.max(self.fixed + slots);
+        stage.bytes_read_each += forecasts.iter().map(|f| f.traffic.bytes_read).max().unwrap_or(0);
+        stage.forecast = forecasts.into_iter().fold(stage.forecast, Forecast::plus);
+        if let Some((flops, speed)) = self.timed {
+            let nominal = in_flight.machine(self.setting.local);
+            let latency = speed.latency.unwrap_or(nominal.latency);
+            let machine =
+                Machine { flops, latency, bandwidth: speed.bandwidth.unwrap_or(nominal.bandwidth), ..nominal };
+            let crew = (self.setting.processes, self.job.compute.workers);
+            let Simulated { seconds, busy } = simulate(pass, crew, &machine)?;
+            let worked = stage.busy * stage.seconds + busy * seconds;
+            stage.seconds += seconds;
+            stage.busy = if stage.seconds > 0.0 { worked / stage.seconds } else { 1.0 };
+        }
         Ok(())
     }
 }

@@ -31,7 +31,7 @@ use crate::leaf;
 use crate::progress::Progress;
 use crate::summary::Summary;
 
-pub use foresight::{Plan, StagePlan, gemm_gflops, plan};
+pub use foresight::{Plan, StagePlan, StoreSpeed, gemm_gflops, plan};
 
 /// How far a run goes. Each stage does what it needs of the earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

@@ -31,11 +31,6 @@ pub fn square(blocks: u32, p: u32) -> Vec<Resident> {
     (0..count).flat_map(|c| (c..count).map(move |r| Resident { rows: cut(r), cols: cut(c) })).collect()
 }
 
-/// Which process owns a target. Every process has a share of each resident set.
-pub fn owner(row: u32, col: u32, processes: usize) -> usize {
-    (row as usize + col as usize) % processes.max(1)
-}
-
 /// How a factor's targets begin.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Begin {
@@ -118,6 +113,7 @@ pub fn factor_steps<'a>(
 
 #[cfg(test)]
 mod tests {
+    use super::super::owners::Owners;
     use super::*;
     use std::collections::{HashMap, HashSet};
 
@@ -135,14 +131,14 @@ mod tests {
     /// ascending order, once each, then its finish, and reads only what is finished.
     #[test]
     fn every_target_is_updated_in_order_and_finished_once() {
-        for (blocks, p, processes) in [(5u32, 2, 1), (6, 3, 2), (4, 9, 3)] {
+        let cases = [(5u32, 2, 1), (6, 3, 2), (4, 9, 3), (7, 4, 4)];
+        let all = cases.iter().flat_map(|c| Owners::candidates(c.2).into_iter().map(move |o| (c.0, c.1, c.2, o)));
+        for (blocks, p, processes, owners) in all {
             let mut applied: HashMap<Name, u32> = HashMap::new();
             let mut finished: HashSet<Name> = HashSet::new();
             for (group, set) in square(blocks, p).iter().enumerate() {
                 let mut shares: Vec<std::collections::VecDeque<Step>> = (0..processes)
-                    .map(|q| {
-                        factor_steps(set, group as u32, Begin::Load, 2, |i, k| owner(i, k, processes) == q).collect()
-                    })
+                    .map(|q| factor_steps(set, group as u32, Begin::Load, 2, |i, k| owners.of(i, k) == q).collect())
                     .collect();
                 while shares.iter().any(|s| !s.is_empty()) {
                     let mut moved = false;

@@ -5,6 +5,7 @@
 //! be simulated, predicted and then followed to the letter.
 
 pub mod blocks;
+pub mod owners;
 pub mod panels;
 pub mod residency;
 pub mod strips;

@@ -9,8 +9,12 @@
 //!
 //! Wide panels read less, narrow ones need less memory; dynamic programming over the first column finds
 //! the cheapest list. The lower bound is N³/(3√2·√S) words (Beaumont et al., SPAA 2022).
+//!
+//! Several processes share each panel. Then each holds, and passes by, only what its own targets need
+//! ([`Owners::rows_of`], [`Owners::cols_of`]), and their loads are added.
 
 use super::blocks::Resident;
+use super::owners::Owners;
 
 /// What is resident while a panel is made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -41,12 +45,15 @@ pub struct Panel {
 pub struct Space {
     /// Tiles that each process holds.
     pub slots: usize,
-    /// Processes that share the targets.
-    pub processes: usize,
+    /// Who owns which target.
+    pub owners: Owners,
     /// Workers of a process.
     pub workers: usize,
     /// Tiles kept free for what is being fetched and stored.
     pub slack: usize,
+    /// Rows of a strip under way at once, as a multiple of what keeps the workers busy: more of them
+    /// hide the way of a tile from one process to another.
+    pub flight: u32,
 }
 
 impl Space {
@@ -56,36 +63,43 @@ impl Space {
     }
 
     fn fits(self, panel: Panel, blocks: u32) -> bool {
-        let (first, w) = (panel.first as usize, panel.width as usize);
-        let (below, rows) = ((blocks - panel.first) as usize, panel.rows as usize);
-        let streamed = w + self.rows_abreast() as usize + self.slack;
-        let triangle = w * (w + 1) / 2;
+        let of = |count: u32| self.owners.cols_of(count) as usize;
+        let targets = |rows: u32| self.owners.targets_of(rows, panel.width) as usize;
+        let (first, w, own) = (panel.first as usize, panel.width as usize, of(panel.width));
+        let below = blocks - panel.first;
+        let abreast = self.rows_abreast() as usize + self.slack;
         let needed = match panel.mode {
-            // Two rows of targets: one is finished and stored while the next begins.
-            Mode::Strip => w * first + triangle + 2 * rows * w + self.rows_abreast() as usize + self.slack,
-            Mode::Panel => w * below - w * (w - 1) / 2 + if first > 0 { streamed } else { self.slack.min(below) },
-            Mode::Rect => {
-                (rows * w).div_ceil(self.processes) + if self.processes > 1 { w.min(rows) } else { 0 } + streamed
+            // Two rounds of targets: one is finished and stored while the next begins.
+            Mode::Strip => own * first + own * (w + 1) - own * (own + 1) / 2 + 2 * targets(panel.rows) + abreast,
+            Mode::Panel if self.owners == Owners::ALONE => {
+                let triangle = w * below as usize - w * (w - 1) / 2;
+                triangle + if first > 0 { w + abreast } else { self.slack.min(below as usize) }
             }
+            Mode::Panel => targets(below) + own + abreast,
+            Mode::Rect => targets(panel.rows) + own + abreast,
         };
         needed <= self.slots
     }
 }
 
-/// Tiles of L that a panel reads.
-fn loads(panel: Panel, blocks: u32) -> u64 {
+/// Tiles of L that all processes together read for a panel.
+fn loads(panel: Panel, blocks: u32, owners: Owners) -> u64 {
+    let below = blocks - panel.first;
     let (first, w) = (u64::from(panel.first), u64::from(panel.width));
-    let below = u64::from(blocks) - first;
-    let once = first * below;
-    match panel.mode {
-        Mode::Strip | Mode::Panel => once,
-        Mode::Rect => once + (below.div_ceil(u64::from(panel.rows)) - 1) * (w * first + w * (w + 1) / 2),
-    }
+    let own = u64::from(owners.cols_of(panel.width));
+    // Columns left of the panel, and those in it that others own, past the rows of the process's targets.
+    let once = (first + w - own) * u64::from(owners.rows_of(below));
+    // The rows of its columns, unless they are among those rows anyway.
+    let heads = if owners.rows_of(below) < below { own * first } else { 0 };
+    let again = match panel.mode {
+        Mode::Strip | Mode::Panel => 0,
+        Mode::Rect => u64::from(below.div_ceil(panel.rows) - 1) * (own * first + own * (w + 1) / 2),
+    };
+    let each = once + heads + again;
+    each * owners.processes() as u64
 }
 
 /// The cheapest list of panels for `blocks` block columns, or `None` if not even one column fits.
-///
-/// Several processes share rectangles only: a strip's resident rows would be wanted by all of them.
 pub fn choose(blocks: u32, space: Space) -> Option<Vec<Panel>> {
     let mut best: Vec<Option<(u64, Option<Panel>)>> = vec![None; blocks as usize + 1];
     best[blocks as usize] = Some((0, None));
@@ -94,7 +108,7 @@ pub fn choose(blocks: u32, space: Space) -> Option<Vec<Panel>> {
             let Some((rest, _)) = best[(first + width) as usize] else { continue };
             for panel in candidates(first, width, blocks, space) {
                 // Of equals the widest: fewer panels have fewer seams.
-                let cost = rest + loads(panel, blocks);
+                let cost = rest + loads(panel, blocks, space.owners);
                 if best[first as usize].is_none_or(|(known, _)| cost <= known) {
                     best[first as usize] = Some((cost, Some(panel)));
                 }
@@ -114,12 +128,13 @@ pub fn choose(blocks: u32, space: Space) -> Option<Vec<Panel>> {
 fn candidates(first: u32, width: u32, blocks: u32, space: Space) -> impl Iterator<Item = Panel> {
     let of = move |mode, rows| Panel { first, width, mode, rows };
     // Enough targets in flight that no worker waits for a chain of updates on one.
-    let in_flight = (2 * space.workers as u32).div_ceil(width).max(1);
+    let workers = 2 * space.workers as u32;
+    let in_flight = (1..).find(|rows| space.owners.rows_of(*rows) * space.owners.cols_of(width) >= workers);
     let below = blocks - first;
+    let rows = (in_flight.unwrap_or(1) * space.flight).min(below);
     let rect = (1..=below).rev().map(move |rows| of(Mode::Rect, rows)).find(|p| space.fits(*p, blocks));
-    let alone = space.processes == 1;
-    let others = [of(Mode::Strip, in_flight), of(Mode::Panel, below)];
-    let others = others.into_iter().filter(move |p| alone && space.fits(*p, blocks));
+    let others = [of(Mode::Strip, rows), of(Mode::Panel, below)];
+    let others = others.into_iter().filter(move |p| space.fits(*p, blocks));
     rect.into_iter().chain(others)
 }
 
@@ -149,17 +164,17 @@ mod tests {
     use std::collections::HashSet;
 
     fn space(slots: usize) -> Space {
-        Space { slots, processes: 1, workers: 2, slack: 6 }
+        Space { slots, owners: Owners::ALONE, workers: 2, slack: 6, flight: 1 }
     }
 
     fn total(panels: &[Panel], blocks: u32) -> u64 {
-        panels.iter().map(|p| loads(*p, blocks)).sum()
+        panels.iter().map(|p| loads(*p, blocks, Owners::ALONE)).sum()
     }
 
     #[test]
     fn the_sets_of_panels_cover_the_triangle_once() {
         for (blocks, slots, processes) in [(1, 20, 1), (10, 24, 1), (32, 118, 1), (33, 60, 3), (12, 500, 1)] {
-            let panels = choose(blocks, Space { processes, ..space(slots) }).unwrap();
+            let panels = choose(blocks, Space { owners: Owners::skewed(processes), ..space(slots) }).unwrap();
             let all: Vec<_> = resident_sets(&panels, blocks).iter().flat_map(Resident::targets).collect();
             let distinct: HashSet<_> = all.iter().collect();
             assert_eq!(all.len(), distinct.len());
@@ -195,7 +210,7 @@ mod tests {
         }
         (1..=blocks - first)
             .filter_map(|w| {
-                let here = candidates(first, w, blocks, space).map(|p| loads(p, blocks)).min()?;
+                let here = candidates(first, w, blocks, space).map(|p| loads(p, blocks, space.owners)).min()?;
                 Some(here + cheapest(first + w, blocks, space)?)
             })
             .min()

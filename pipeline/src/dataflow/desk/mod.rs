@@ -20,7 +20,12 @@ use crate::progress::Progress;
 use crate::schedule::{Name, Task};
 
 /// Tasks laid out ahead of the workers, at most.
-const QUEUE_MAX: usize = 4096;
+pub const QUEUE_MAX: usize = 4096;
+
+/// How many of the first tasks in the queue a process of `workers` looks at for one that is ready.
+pub fn window(workers: usize) -> usize {
+    (2 * workers).max(8)
+}
 
 /// What processes tell each other.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -115,7 +120,7 @@ impl Desk {
             state: Mutex::new(State { free, ..State::default() }),
             changed: Condvar::new(),
             workers: Mutex::default(),
-            window: (2 * workers).max(8),
+            window: window(workers),
         }
     }
 
