@@ -7,7 +7,7 @@ use std::hint::black_box;
 use bytes::Bytes;
 use criterion::{Criterion, Throughput, criterion_group, criterion_main};
 use megagram_bench::tiles;
-use megagram_storage::codec::{self, Parts, Stamp, Values};
+use megagram_storage::codec::{self, Column, Parts, Stamp, Values};
 use megagram_storage::{Id, Key, Kind, TileId};
 
 const SIDE: usize = 1024;
@@ -35,6 +35,13 @@ fn codec_of_a_tile(c: &mut Criterion) {
     let mut encoded = Vec::new();
     group.bench_function("encode", |b| {
         b.iter(|| encoded = codec::encode(&stamp, &columns, std::mem::take(&mut encoded)).unwrap());
+    });
+    let bytes = Bytes::from(raw.to_vec());
+    group.bench_function("digest + frame", |b| {
+        b.iter(|| {
+            let digest = codec::digest(columns[0].1, SIDE, SIDE);
+            codec::frame(&stamp, &[Column { name: "l", digest, bytes: bytes.clone() }], true).unwrap()
+        });
     });
     let mut decoded = Vec::new();
     group.bench_function("decode", |b| {

@@ -2,19 +2,21 @@
 //!
 //! A caller hands over a buffer, goes on, and is called back from an I/O thread when the buffer is
 //! filled or the object is durable. Fetching, decoding, digests and encoding happen here, never on
-//! a worker. Bodies in flight are bounded by permits, so their memory can be stated in advance.
+//! a worker. Bodies in flight are bounded by permits, so their memory can be stated in advance. A block
+//! without padding has no body: the store reads it where it stands. A local file comes a page at a time.
 
 use std::sync::Arc;
 
 use bytes::Bytes;
-use object_store::GetRange;
-use parking_lot::Mutex;
-use tokio::sync::Semaphore;
+use object_store::{GetRange, PutPayload};
+use tokio::sync::{Semaphore, oneshot};
+use tokio::task::JoinError;
 
-use crate::codec::{self, FOOTER_BYTES, FooterError, Parts, Stamp, Values};
+use crate::codec::{self, Column, FOOTER_BYTES, FooterError, LocalFile, Parts, Stamp, Values};
 use crate::error::{Error, Result};
 use crate::key::Key;
-use crate::open::Store;
+use crate::open::{Fetched, Store};
+use crate::pool::{Pool, Pooled};
 
 /// A column of a tile to be read.
 #[derive(Debug, Clone)]
@@ -46,30 +48,49 @@ pub struct Save {
     pub stride: usize,
 }
 
+impl Save {
+    /// The block of each column.
+    fn blocks<'a>(&'a self, values: &'a [f64]) -> impl Iterator<Item = Values<'a>> {
+        (0..self.columns.len()).map(|c| Values { data: &values[c * self.stride..(c + 1) * self.stride], ld: self.ld })
+    }
+}
+
+fn decode_file(store: &Store, file: &LocalFile, what: &Load, buffer: &mut Vec<f64>) -> Result<()> {
+    let read = codec::decode(&what.key, file.clone(), &what.stamp, what.column, what.ld, buffer);
+    match file.failure() {
+        Some(why) => Err(store.unreadable(&what.key, &why)),
+        None => read,
+    }
+}
+
 /// Reads and writes on behalf of workers. Cheap to clone.
 #[derive(Debug, Clone)]
 pub struct Bridge {
     store: Store,
     loads: Arc<Semaphore>,
     saves: Arc<Semaphore>,
-    bodies: Arc<Mutex<Vec<Vec<u8>>>>,
+    digests: Arc<Semaphore>,
+    buffers: Pool,
 }
 
-/// An encoded body that goes back to its pool when the store has let go of it.
-struct Body {
-    bytes: Vec<u8>,
-    pool: Arc<Mutex<Vec<Vec<u8>>>>,
-}
+/// A block as bytes.
+struct Block(Arc<Vec<f64>>);
 
-impl AsRef<[u8]> for Body {
+impl AsRef<[u8]> for Block {
     fn as_ref(&self) -> &[u8] {
-        &self.bytes
+        bytemuck::cast_slice(&self.0)
     }
 }
 
-impl Drop for Body {
-    fn drop(&mut self) {
-        self.pool.lock().push(std::mem::take(&mut self.bytes));
+/// Bytes that the store reads from. Once it has let go of them all, `_held` tells so.
+struct Lent<T> {
+    bytes: T,
+    _held: oneshot::Sender<()>,
+}
+
+impl<T: AsRef<[u8]>> AsRef<[u8]> for Lent<T> {
+    fn as_ref(&self) -> &[u8] {
+        self.bytes.as_ref()
     }
 }
 
@@ -80,7 +101,8 @@ impl Bridge {
             store: store.clone(),
             loads: Arc::new(Semaphore::new(loads.max(1))),
             saves: Arc::new(Semaphore::new(saves.max(1))),
-            bodies: Arc::default(),
+            digests: Arc::new(Semaphore::new(saves.max(1))),
+            buffers: Pool::default(),
         }
     }
 
@@ -95,10 +117,10 @@ impl Bridge {
         let this = self.clone();
         self.store.runtime().spawn(async move {
             let permit = this.loads.acquire().await;
-            let mut buffer = buffer;
-            let mut result = this.fetch(&what, &mut buffer).await;
+            let what = Arc::new(what);
+            let (mut buffer, mut result) = this.fetch(&what, buffer).await;
             if matches!(result, Err(Error::Corrupt { .. })) {
-                result = this.fetch(&what, &mut buffer).await;
+                (buffer, result) = this.fetch(&what, buffer).await;
             }
             drop(permit);
             done(buffer, result);
@@ -116,14 +138,7 @@ impl Bridge {
         self.store.runtime().spawn(async move {
             let permit = this.loads.acquire().await;
             let store = this.store.clone();
-            let read = tokio::task::spawn_blocking(move || {
-                let mut buffer = buffer;
-                let result = read(&store, &mut buffer);
-                (buffer, result)
-            });
-            let (buffer, result) = read.await.unwrap_or_else(|e| {
-                (Vec::new(), Err(Error::Store(format!("store {}: a read broke off: {e}", this.store.url()))))
-            });
+            let (buffer, result) = this.fill(buffer, move |buffer| read(&store, buffer)).await;
             drop(permit);
             done(buffer, result);
         });
@@ -132,23 +147,7 @@ impl Bridge {
     /// Writes a tile from `values` and calls `done` when it is durable.
     pub fn save(&self, what: Save, values: Arc<Vec<f64>>, done: impl FnOnce(Result<()>) + Send + 'static) {
         let this = self.clone();
-        self.store.runtime().spawn(async move {
-            let permit = this.saves.acquire().await;
-            let body = this.bodies.lock().pop().unwrap_or_default();
-            let columns: Vec<_> = (what.columns.iter().enumerate())
-                .map(|(c, name)| (*name, Values { data: &values[c * what.stride..(c + 1) * what.stride], ld: what.ld }))
-                .collect();
-            let result = match codec::encode(&what.stamp, &columns, body) {
-                Ok(bytes) => {
-                    let body = Body { bytes, pool: Arc::clone(&this.bodies) };
-                    this.store.put_async(&what.key, Bytes::from_owner(body)).await
-                }
-                Err(e) => Err(e),
-            };
-            drop(permit);
-            drop(values);
-            done(result);
-        });
+        self.store.runtime().spawn(async move { done(this.write(what, values).await) });
     }
 
     /// Writes a small object and calls `done` when it is durable.
@@ -156,19 +155,99 @@ impl Bridge {
         let this = self.clone();
         self.store.runtime().spawn(async move {
             let permit = this.saves.acquire().await;
-            let result = this.store.put_async(&key, bytes).await;
+            let result = this.store.put_async(&key, bytes.into()).await;
             drop(permit);
             done(result);
         });
     }
 
-    async fn fetch(&self, what: &Load, buffer: &mut Vec<f64>) -> Result<()> {
+    /// Runs a blocking read into `buffer` beside the I/O threads.
+    async fn fill(
+        &self,
+        buffer: Vec<f64>,
+        read: impl FnOnce(&mut Vec<f64>) -> Result<()> + Send + 'static,
+    ) -> (Vec<f64>, Result<()>) {
+        let read = tokio::task::spawn_blocking(move || {
+            let mut buffer = buffer;
+            let result = read(&mut buffer);
+            (buffer, result)
+        });
+        read.await.unwrap_or_else(|e| (Vec::new(), Err(self.broke_off("read", &e))))
+    }
+
+    fn broke_off(&self, what: &str, error: &JoinError) -> Error {
+        Error::Store(format!("store {}: a {what} broke off: {error}", self.store.url()))
+    }
+
+    async fn fetch(&self, what: &Arc<Load>, buffer: Vec<f64>) -> (Vec<f64>, Result<()>) {
+        let (what, store) = (Arc::clone(what), self.store.clone());
         let parts = if what.among_others {
-            self.fetch_column(what).await?
+            self.fetch_column(&what).await
         } else {
-            Parts::whole(self.store.get_async(&what.key).await?)
+            match self.store.fetch_async(&what.key).await {
+                Ok(Fetched::File(file, len)) => {
+                    let file = LocalFile::new(file, len, self.buffers.clone());
+                    return self.fill(buffer, move |buffer| decode_file(&store, &file, &what, buffer)).await;
+                }
+                Ok(Fetched::Bytes(bytes)) => Ok(Parts::whole(bytes)),
+                Err(e) => Err(e),
+            }
         };
-        codec::decode(&what.key, parts, &what.stamp, what.column, what.ld, buffer)
+        match parts {
+            Ok(parts) => {
+                let decode = move |buffer: &mut Vec<f64>| {
+                    codec::decode(&what.key, parts, &what.stamp, what.column, what.ld, buffer)
+                };
+                self.fill(buffer, decode).await
+            }
+            Err(e) => (buffer, Err(e)),
+        }
+    }
+
+    /// Writes a tile. The digests come before the permit, so that the store need not wait for them. A
+    /// block without padding is written from where it stands; another is packed first.
+    async fn write(&self, what: Save, values: Arc<Vec<f64>>) -> Result<()> {
+        let turn = self.digests.acquire().await;
+        let digesting = tokio::task::spawn_blocking(move || {
+            let digests = what.blocks(&values).map(|v| codec::digest(v, what.stamp.rows, what.stamp.cols)).collect();
+            (what, values, digests)
+        });
+        let (what, values, digests): (_, _, Vec<String>) = digesting.await.map_err(|e| self.broke_off("write", &e))?;
+        drop(turn);
+        let _permit = self.saves.acquire().await;
+        let (_held, let_go) = oneshot::channel();
+        let count = what.stamp.rows * what.stamp.cols;
+        let packed = what.ld == what.stamp.rows;
+        let (bytes, stride) = if packed {
+            (Bytes::from_owner(Lent { bytes: Block(values), _held }), what.stride)
+        } else {
+            (Bytes::from_owner(Lent { bytes: self.pack(&what, &values), _held }), count)
+        };
+        let columns: Vec<_> = (what.columns.iter().zip(digests).enumerate())
+            .map(|(c, (name, digest))| {
+                let at = 8 * c * stride;
+                Column { name, digest, bytes: bytes.slice(at..at + 8 * count) }
+            })
+            .collect();
+        drop(bytes);
+        let payload: PutPayload = codec::frame(&what.stamp, &columns, packed)?.into_iter().collect();
+        drop(columns);
+        let result = self.store.put_async(&what.key, payload).await;
+        // Ends when the sender is dropped, with the last piece; nothing is ever sent.
+        let _ = let_go.await;
+        result
+    }
+
+    /// The values of a padded block without their padding, in a buffer of the pool.
+    fn pack(&self, what: &Save, values: &[f64]) -> Pooled {
+        let Stamp { rows, cols, .. } = what.stamp;
+        let mut packed = self.buffers.take();
+        packed.bytes.clear();
+        packed.bytes.reserve_exact(8 * rows * cols * what.columns.len());
+        for run in what.blocks(values).flat_map(|block| block.runs(rows, cols)) {
+            packed.bytes.extend_from_slice(bytemuck::cast_slice(run));
+        }
+        packed
     }
 
     /// Footer and one column of a file that holds several.

@@ -15,6 +15,7 @@ mod grid;
 mod key;
 mod manifest;
 mod open;
+mod pool;
 pub mod table;
 
 pub use error::{Error, Result};

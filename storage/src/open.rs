@@ -19,11 +19,20 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
-use object_store::{ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
+use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
 use tokio::runtime::Runtime;
 
 use crate::error::{Error, Result};
 use crate::key::Key;
+
+/// An object that was asked for.
+#[derive(Debug)]
+pub(crate) enum Fetched {
+    /// A local file, and its length in bytes.
+    File(std::fs::File, u64),
+    /// The bytes of an object.
+    Bytes(Bytes),
+}
 
 /// Counted payload of tiles: objects and bytes that went through [`Store`] since it was opened.
 #[derive(Debug, Default)]
@@ -193,6 +202,23 @@ impl Store {
         Ok(bytes)
     }
 
+    /// The whole object, of which a local store only opens the file.
+    pub(crate) async fn fetch_async(&self, key: &Key) -> Result<Fetched> {
+        let got = self.objects.get(&key.path()).await.map_err(|e| self.failed("read", key, &e))?;
+        let len = got.meta.size;
+        let fetched = match got.payload {
+            GetResultPayload::File(file, _) => Fetched::File(file, len),
+            GetResultPayload::Stream(_) => Fetched::Bytes(got.bytes().await.map_err(|e| self.failed("read", key, &e))?),
+        };
+        self.count_get(key, len as usize);
+        Ok(fetched)
+    }
+
+    /// The error of an object that is there and cannot be read.
+    pub(crate) fn unreadable(&self, key: &Key, why: &str) -> Error {
+        Error::Store(format!("store {}: cannot read {key}: {why}", self.url))
+    }
+
     /// A part of an object.
     pub async fn get_range_async(&self, key: &Key, range: object_store::GetRange) -> Result<(Bytes, u64)> {
         let options = object_store::GetOptions { range: Some(range), ..Default::default() };
@@ -207,9 +233,9 @@ impl Store {
     }
 
     /// Writes the whole object; it is durable when this returns.
-    pub async fn put_async(&self, key: &Key, bytes: Bytes) -> Result<()> {
-        let len = bytes.len() as u64;
-        let put = self.objects.put(&key.path(), PutPayload::from_bytes(bytes)).await;
+    pub async fn put_async(&self, key: &Key, payload: PutPayload) -> Result<()> {
+        let len = payload.content_length() as u64;
+        let put = self.objects.put(&key.path(), payload).await;
         put.map_err(|e| self.failed("write", key, &e))?;
         if key.is_tile() {
             self.meter.puts.fetch_add(1, Ordering::Relaxed);
@@ -231,7 +257,7 @@ impl Store {
     /// # Errors
     /// [`Error::Store`].
     pub fn put(&self, key: &Key, bytes: Bytes) -> Result<()> {
-        self.runtime.block_on(self.put_async(key, bytes))
+        self.runtime.block_on(self.put_async(key, bytes.into()))
     }
 
     /// Writes the object if there is none: `true` if this call made it, `false` if one was there.
