@@ -217,8 +217,7 @@ impl Bridge {
         let _permit = self.saves.acquire().await;
         let (_held, let_go) = oneshot::channel();
         let count = what.stamp.rows * what.stamp.cols;
-        let packed = what.ld == what.stamp.rows;
-        let (bytes, stride) = if packed {
+        let (bytes, stride) = if what.ld == what.stamp.rows {
             (Bytes::from_owner(Lent { bytes: Block(values), _held }), what.stride)
         } else {
             (Bytes::from_owner(Lent { bytes: self.pack(&what, &values), _held }), count)
@@ -230,7 +229,7 @@ impl Bridge {
             })
             .collect();
         drop(bytes);
-        let payload: PutPayload = codec::frame(&what.stamp, &columns, packed)?.into_iter().collect();
+        let payload: PutPayload = codec::frame(&what.stamp, &columns)?.into_iter().collect();
         drop(columns);
         let result = self.store.put_async(&what.key, payload).await;
         // Ends when the sender is dropped, with the last piece; nothing is ever sent.

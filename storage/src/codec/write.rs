@@ -34,19 +34,14 @@ fn schema(columns: &[(&str, String)]) -> Result<SchemaDescriptor, ParquetError> 
     Ok(SchemaDescriptor::new(Arc::new(Type::group_type_builder("tile").with_fields(fields).build()?)))
 }
 
-/// Values in a page: 1 MiB. Where the columns of the block do not follow each other in memory, a page
-/// ends with the first column that fills it.
-fn page_values(rows: usize, packed: bool) -> usize {
-    let full = PAGE_BYTES / 8;
-    if packed { full } else { full.div_ceil(rows.max(1)) * rows.max(1) }
-}
+/// Values in a page, but for the last of a column.
+const PAGE_VALUES: usize = PAGE_BYTES / 8;
 
 /// Writes a file whose columns have these names and digests, and whose values `page` gives: of a column,
 /// the bytes of a range of values.
 fn write(
     stamp: &Stamp,
     columns: &[(&str, String)],
-    per_page: usize,
     page: impl Fn(usize, Range<usize>) -> Bytes,
     sink: impl Write + Send,
 ) -> Result<(), ParquetError> {
@@ -60,8 +55,8 @@ fn write(
         let start = out.bytes_written() as i64;
         let mut writer = SerializedPageWriter::new(&mut out);
         let mut pages = 0;
-        for first in (0..count).step_by(per_page) {
-            let values = first..count.min(first + per_page);
+        for first in (0..count).step_by(PAGE_VALUES) {
+            let values = first..count.min(first + PAGE_VALUES);
             let num_values = values.len() as u32;
             let buf = page(column, values);
             let len = buf.len();
@@ -116,7 +111,6 @@ pub fn encode(stamp: &Stamp, columns: &[(&str, Values<'_>)], mut body: Vec<u8>) 
     body.reserve_exact(8 * stamp.rows * stamp.cols * columns.len() + BODY_SLACK);
     let named: Vec<_> =
         (columns.iter()).map(|(name, values)| (*name, digest(*values, stamp.rows, stamp.cols))).collect();
-    let packed = columns.iter().all(|(_, values)| values.ld == stamp.rows);
     let page = |column: usize, range: Range<usize>| {
         let mut bytes = Vec::with_capacity(8 * range.len());
         for run in columns[column].1.part(stamp.rows, range) {
@@ -124,7 +118,7 @@ pub fn encode(stamp: &Stamp, columns: &[(&str, Values<'_>)], mut body: Vec<u8>) 
         }
         Bytes::from(bytes)
     };
-    write(stamp, &named, page_values(stamp.rows, packed), page, &mut body).map_err(refused(stamp))?;
+    write(stamp, &named, page, &mut body).map_err(refused(stamp))?;
     Ok(body)
 }
 
@@ -140,11 +134,11 @@ pub struct Column<'a> {
 }
 
 /// A tile file in pieces: slices of the columns, and what stands around them. The same bytes as
-/// [`encode`]'s, of a block that was `packed` in memory or not.
+/// [`encode`]'s.
 ///
 /// # Errors
 /// As [`encode`]; also if a column has not `rows * cols` values.
-pub fn frame(stamp: &Stamp, columns: &[Column<'_>], packed: bool) -> Result<Vec<Bytes>> {
+pub fn frame(stamp: &Stamp, columns: &[Column<'_>]) -> Result<Vec<Bytes>> {
     if let Some(column) = columns.iter().find(|c| c.bytes.len() != 8 * stamp.rows * stamp.cols) {
         let why = format!("column `{}` has {} bytes", column.name, column.bytes.len());
         return Err(refused(stamp)(ParquetError::General(why)));
@@ -152,7 +146,7 @@ pub fn frame(stamp: &Stamp, columns: &[Column<'_>], packed: bool) -> Result<Vec<
     let named: Vec<_> = columns.iter().map(|c| (c.name, c.digest.clone())).collect();
     let page = |column: usize, range: Range<usize>| columns[column].bytes.slice(8 * range.start..8 * range.end);
     let mut pieces = Pieces { columns, done: Vec::new(), around: Vec::new() };
-    write(stamp, &named, page_values(stamp.rows, packed), page, &mut pieces).map_err(refused(stamp))?;
+    write(stamp, &named, page, &mut pieces).map_err(refused(stamp))?;
     pieces.cut();
     Ok(pieces.done)
 }
