@@ -1,7 +1,7 @@
 //! Solves with a small triangle, many rows at once, in registers.
 //!
-//! A row of the right-hand side does not feel the others, so rows lie across the lanes of vectors. Some strips of
-//! rows are copied together; a strip is solved eight columns at a time, first a product of the earlier columns in
+//! A row of the right-hand side does not feel the others, so rows lie across the lanes of vectors. A strip of rows is
+//! copied together; it is solved eight columns at a time, first a product of the earlier columns in
 //! registers, then the eight among themselves; and copied back. The operations of an entry follow from its column
 //! alone. They are those of the triple loop, but for a product with the inverse of the diagonal instead of a division.
 
@@ -14,9 +14,8 @@ pub(super) const SIDE: usize = 128;
 /// Lanes of a vector, vectors of a strip, and columns at once: 24 sums, which fit the registers of AVX-512.
 const VECTORS: usize = 3;
 const COLUMNS: usize = 8;
-/// Rows of a strip, and strips that are copied at once: memory is read in long pieces.
+/// Rows of a strip.
 const ROWS: usize = LANES * VECTORS;
-const STRIPS: usize = 10;
 
 /// Bytes of the buffers of a thread.
 pub(super) const BYTES: usize = size_of::<Buffers>();
@@ -32,7 +31,7 @@ type Strip = [Column; SIDE];
 
 struct Buffers {
     triangle: Triangle,
-    strips: [Strip; STRIPS],
+    strip: Strip,
 }
 
 thread_local! {
@@ -43,7 +42,7 @@ thread_local! {
             side: 0,
             forward: true,
         },
-        strips: [[ZEROS; SIDE]; STRIPS],
+        strip: [ZEROS; SIDE],
     }));
 }
 
@@ -126,32 +125,21 @@ impl Work for Rows<'_> {
 impl Rows<'_> {
     #[inline(always)]
     fn all<V: Vector>(self) {
-        let Buffers { triangle, strips } = self.buffers;
+        let Buffers { triangle, strip } = self.buffers;
         let n = triangle.side;
-        for from in (0..self.rows).step_by(STRIPS * ROWS) {
-            let rows = (STRIPS * ROWS).min(self.rows - from);
-            for unknown in 0..n {
-                for (strip, row) in strips.iter_mut().zip((0..rows).step_by(ROWS)) {
-                    // SAFETY: `solve`'s caller vouches for rows × n entries, of which these are some.
-                    unsafe {
-                        let entries = self.c.add(from + row + triangle.unknown(unknown) * self.ldc);
-                        copy(entries, strip[unknown].0.as_flattened_mut().as_mut_ptr(), rows - row);
-                    }
-                }
+        for from in (0..self.rows).step_by(ROWS) {
+            // SAFETY: `solve`'s caller vouches for rows × n entries, of which these are some.
+            let entries = |unknown| unsafe { self.c.add(from + triangle.unknown(unknown) * self.ldc) };
+            for (unknown, column) in strip.iter_mut().take(n).enumerate() {
+                // SAFETY: as above.
+                unsafe { copy(entries(unknown), column.0.as_flattened_mut().as_mut_ptr(), self.rows - from) }
             }
-            for strip in strips.iter_mut().take(rows.div_ceil(ROWS)) {
-                for (b, factors) in triangle.factors.iter().enumerate().take(n.div_ceil(COLUMNS)) {
-                    eight::<V>(strip, factors, &triangle.inverses, b * COLUMNS);
-                }
+            for (b, factors) in triangle.factors.iter().enumerate().take(n.div_ceil(COLUMNS)) {
+                eight::<V>(strip, factors, &triangle.inverses, b * COLUMNS);
             }
-            for unknown in 0..n {
-                for (strip, row) in strips.iter().zip((0..rows).step_by(ROWS)) {
-                    // SAFETY: as above.
-                    unsafe {
-                        let entries = self.c.add(from + row + triangle.unknown(unknown) * self.ldc);
-                        copy(strip[unknown].0.as_flattened().as_ptr(), entries, rows - row);
-                    }
-                }
+            for (unknown, column) in strip.iter().take(n).enumerate() {
+                // SAFETY: as above.
+                unsafe { copy(column.0.as_flattened().as_ptr(), entries(unknown), self.rows - from) }
             }
         }
     }
