@@ -7,7 +7,7 @@ mod random;
 use megagram_pipeline::leaf::{self, reference};
 use random::{Random, padded};
 
-const SIDES: [usize; 11] = [1, 2, 3, 5, 8, 17, 64, 128, 129, 200, 256];
+const SIDES: [usize; 11] = [1, 2, 3, 5, 8, 17, 64, 128, 129, 200, 300];
 
 /// The largest difference in units of `eps · scale`.
 fn residual(got: &[f64], want: &[f64], scale: f64) -> f64 {
@@ -101,6 +101,50 @@ fn potrf_equals_its_twin() {
                     let error = (product[i + j * side] + c[i + j * side]).abs();
                     assert!(error < 4.0 * f64::EPSILON * (side as f64 + 8.0) * norm);
                 }
+            }
+        }
+    }
+}
+
+/// A smooth kernel on a line with next to no noise: nearly singular, and still no error but that of rounding.
+#[test]
+fn ill_conditioned_tiles_are_factored_and_solved_with_small_residuals() {
+    let side = 300;
+    let mut c = vec![0.0; side * side];
+    for (at, value) in c.iter_mut().enumerate() {
+        let (i, j) = (at % side, at / side);
+        let x = (i as f64 - j as f64) / 30.0;
+        *value = (-0.5 * x * x).exp() + if i == j { 1e-10 } else { 0.0 };
+    }
+    let (mut l, mut slow) = (c.clone(), c.clone());
+    let pivots = leaf::potrf(&mut l, side, side).unwrap();
+    let expected = reference::potrf(&mut slow, side, side).unwrap();
+    assert!(pivots.smallest < 1e-9 && expected.smallest < 1e-9);
+    let mut rest = c.clone();
+    reference::syrk(&mut rest, &l, side);
+    for j in 0..side {
+        for i in j..side {
+            assert!(rest[i + j * side].abs() < 4.0 * f64::EPSILON * side as f64, "{i},{j}");
+        }
+    }
+    // |X·Lᵀ − B| against n·ε·(|X|·|Lᵀ|), both ways, entry by entry.
+    let b = Random(11).vec(side * side);
+    for back in [false, true] {
+        let mut x = b.clone();
+        if back {
+            leaf::trsm_back(&mut x, &l, side, side)
+        } else {
+            leaf::trsm(&mut x, &l, side, side)
+        }
+        for j in 0..side {
+            for i in 0..side {
+                let (mut sum, mut bound) = (0.0, 0.0);
+                for k in if back { j..side } else { 0..j + 1 } {
+                    let term = x[i + k * side] * if back { l[k + j * side] } else { l[j + k * side] };
+                    sum += term;
+                    bound += term.abs();
+                }
+                assert!((sum - b[i + j * side]).abs() <= 4.0 * side as f64 * f64::EPSILON * bound, "{i},{j}");
             }
         }
     }

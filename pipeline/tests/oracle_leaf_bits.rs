@@ -90,6 +90,54 @@ fn leading_parts_do_not_feel_the_padding() {
 }
 
 #[test]
+fn a_triangle_of_products_has_the_bits_of_the_square() {
+    let mut random = Random(0x5151_0f0f_2323_a7a7);
+    for (rows, d) in [(1, 3), (17, 784), (128, 37), (129, 300), (200, 784), (255, 5), (513, 400)] {
+        let x = random.vec(rows * d);
+        let (mut square, mut triangle) = (vec![0.0; rows * rows], vec![f64::NAN; rows * rows]);
+        leaf::rows_gram(&x, &x, rows, d, &mut square);
+        leaf::rows_gram_lower(&x, rows, d, &mut triangle);
+        // Other kernels take small products another way.
+        if leaf::blas().kernel == "skx" {
+            leading_equal(&square, &triangle, rows, rows, rows, true);
+        }
+        for j in 0..rows {
+            for i in j..rows {
+                assert!((square[i + j * rows] - triangle[i + j * rows]).abs() < 1e-12 * d as f64);
+            }
+        }
+    }
+}
+
+/// Ragged tiles: a solve and a factor of any number of rows and columns are the leading parts of larger ones.
+#[test]
+fn small_solves_do_not_feel_rows_or_columns() {
+    let mut random = Random(0x0123_4567_89ab_cdef);
+    let side = 300;
+    let (c, l, definite) = (random.vec(side * side), random.lower(side), random.definite(side));
+    let (mut solved, mut factored) = (c.clone(), definite.clone());
+    leaf::trsm(&mut solved, &l, side, side);
+    leaf::potrf(&mut factored, side, side).unwrap();
+    for n in [1, 7, 8, 9, 23, 24, 25, 63, 127, 128, 129, 200, 241, 299] {
+        let mut edge = padded(&c, side, n, side, false);
+        leaf::trsm(&mut edge, &padded(&l, side, n, n, true), side, side);
+        leading_equal(&solved, &edge, side, n, n, false);
+        let mut edge = padded(&definite, side, n, n, true);
+        leaf::potrf(&mut edge, side, n).unwrap();
+        leading_equal(&factored, &edge, side, n, n, true);
+        // Fewer rows in fact, as in the solve of a few columns of targets.
+        let mut few: Vec<f64> = c.chunks_exact(side).flat_map(|column| column[..n].to_vec()).collect();
+        leaf::trsm(&mut few, &l, n, side);
+        for j in 0..side {
+            for i in 0..n.min(16) {
+                let scale = solved[i + j * side].abs().max(1.0);
+                assert!((few[i + j * n] - solved[i + j * side]).abs() < 1e-11 * scale);
+            }
+        }
+    }
+}
+
+#[test]
 fn threads_get_the_same_bits() {
     let side = 200;
     let c = Random(3).definite(side);

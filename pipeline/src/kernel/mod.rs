@@ -14,7 +14,7 @@ mod activation;
 mod arguments;
 mod elementary;
 mod layer;
-mod level;
+pub(crate) mod level;
 mod network;
 mod read;
 mod spec;

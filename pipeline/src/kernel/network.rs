@@ -221,7 +221,9 @@ impl Network {
             (None, Some(t)) => &mut **t,
             (None, None) => return,
         };
-        if flat {
+        if flat && diagonal {
+            leaf::rows_gram_lower(x, side, d, products);
+        } else if flat {
             leaf::rows_gram(x, y, side, d, products);
         }
         let scale = 1.0 / d as f64;

@@ -1,5 +1,6 @@
 //! Which BLAS this is, and which of its kernels it uses on this processor.
 
+use super::solve;
 use std::ffi::{CStr, c_char, c_int};
 use std::fmt;
 use std::sync::OnceLock;
@@ -105,12 +106,12 @@ fn blocks() -> [usize; 3] {
     }
 }
 
-/// Bytes of the buffers that BLIS packs into, per thread that calls it (an upper bound: its pools hold
-/// one block of A and one panel of B of full size). Only what a call needs is ever touched, see
+/// Bytes of the buffers that BLIS and our own solves pack into, per thread that calls them (an upper bound: its
+/// pools hold one block of A and one panel of B of full size). Only what a call needs is ever touched, see
 /// [`pack_bytes_at`].
 pub fn pack_bytes() -> usize {
     let [mc, kc, nc] = blocks();
-    (mc * kc + kc * nc) * size_of::<f64>()
+    (mc * kc + kc * nc) * size_of::<f64>() + solve::BYTES
 }
 
 /// Bytes of [`pack_bytes`] that become resident when no operand has more than `side` rows or columns.
@@ -119,5 +120,5 @@ pub fn pack_bytes_at(side: usize) -> usize {
     // One register block of rounding on either side, and one page at the ends.
     let side = side + 32;
     let kc = kc.min(side);
-    (mc.min(side) * kc + kc * nc.min(side)) * size_of::<f64>() + 4 * 4096
+    (mc.min(side) * kc + kc * nc.min(side)) * size_of::<f64>() + 4 * 4096 + solve::BYTES
 }

@@ -115,24 +115,59 @@ pub fn rows_gram(x: &[f64], y: &[f64], rows: usize, d: usize, out: &mut [f64]) {
         return;
     }
     blas();
-    let (n, k) = (rows as i32, d as i32);
-    // SAFETY: the lengths above are what the shapes and leading dimensions read and write.
+    // SAFETY: the lengths above are what the shape reads and writes.
+    unsafe { products(x.as_ptr(), y.as_ptr(), [rows, rows, d], out.as_mut_ptr(), rows) }
+}
+
+/// Squares of the diagonal up to this side are made whole, and one larger by a row: for a single row BLIS adds in
+/// another order.
+const SQUARE: usize = 128;
+
+/// Lower triangle of `out ← X·Xᵀ`. With BLIS's kernels for AVX-512 every entry has the bits that [`rows_gram`] gives
+/// it; other kernels take small products another way, which shows in the last bits.
+///
+/// `x`: rows × d, row-major; `out`: rows × rows, column-major. Some of what is above the diagonal is written too,
+/// the rest stays as it is.
+pub fn rows_gram_lower(x: &[f64], rows: usize, d: usize, out: &mut [f64]) {
+    debug_assert_eq!(x.len(), rows * d);
+    debug_assert_eq!(out.len(), rows * rows);
+    if d == 0 {
+        out.fill(0.0);
+    }
+    if rows == 0 || d == 0 {
+        return;
+    }
+    blas();
+    // SAFETY: the lengths above are what the halves read and write.
+    unsafe { lower(x.as_ptr(), rows, d, out.as_mut_ptr(), rows) }
+}
+
+/// Halves a square of the diagonal: what lies below both halves is one product.
+///
+/// # Safety
+/// `x` is rows × d, row-major; `out` is rows × rows with leading dimension `ld`.
+unsafe fn lower(x: *const f64, rows: usize, d: usize, out: *mut f64, ld: usize) {
+    // SAFETY: the parts lie in what the caller vouches for.
     unsafe {
-        cblas_dgemm(
-            CblasColMajor,
-            CblasTrans,
-            CblasNoTrans,
-            n,
-            n,
-            k,
-            1.0,
-            x.as_ptr(),
-            k,
-            y.as_ptr(),
-            k,
-            0.0,
-            out.as_mut_ptr(),
-            n,
-        );
+        if rows <= SQUARE + 1 {
+            return products(x, x, [rows, rows, d], out, ld);
+        }
+        let n1 = (rows / 2).next_multiple_of(SQUARE).min(rows - 1);
+        let below = x.add(n1 * d);
+        lower(x, n1, d, out, ld);
+        products(below, x, [rows - n1, n1, d], out.add(n1), ld);
+        lower(below, rows - n1, d, out.add(n1 + n1 * ld), ld);
+    }
+}
+
+/// `out ← X·Yᵀ` for `m` rows of x and `n` rows of y.
+///
+/// # Safety
+/// `x` is m × d and `y` n × d, row-major; `out` is m × n with leading dimension `ld`.
+unsafe fn products(x: *const f64, y: *const f64, [m, n, d]: [usize; 3], out: *mut f64, ld: usize) {
+    let (m, n, k) = (m as i32, n as i32, d as i32);
+    // SAFETY: as the caller vouches.
+    unsafe {
+        cblas_dgemm(CblasColMajor, CblasTrans, CblasNoTrans, m, n, k, 1.0, x, k, y, k, 0.0, out, ld as i32);
     }
 }

@@ -1,4 +1,4 @@
-//! The leaf operations: one BLAS call each, on column-major tiles of `f64`.
+//! The leaf operations on column-major tiles of `f64`: a BLAS call each, or a few and small blocks of our own.
 //!
 //! Every call has one shape and one leading dimension (the number of rows of the operand), α and β are
 //! fixed, and nothing is split or merged. So an entry of a result depends only on the numbers that it
@@ -11,11 +11,13 @@ mod blas;
 mod gemm;
 mod potrf;
 pub mod reference;
+mod solve;
 mod syrk;
 mod trsm;
+mod vector;
 
 pub use blas::{Blas, blas, pack_bytes, pack_bytes_at};
-pub use gemm::{gemm_acc, gemm_nn, gemm_nt, rows_gram};
+pub use gemm::{gemm_acc, gemm_nn, gemm_nt, rows_gram, rows_gram_lower};
 pub use potrf::{BadPivot, Pivots, potrf};
 pub use syrk::syrk;
 pub use trsm::{trsm, trsm_back};

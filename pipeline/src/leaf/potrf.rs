@@ -6,6 +6,7 @@
 
 use super::blas::blas;
 use super::trsm;
+use crate::kernel::level::{Level, Work, mul_add};
 use cblas_sys::{CblasColMajor, CblasLower, CblasNoTrans, cblas_dsyrk};
 use std::ops::Range;
 
@@ -52,7 +53,7 @@ pub fn potrf(c: &mut [f64], side: usize, real: usize) -> Result<Pivots, BadPivot
 fn halve(c: &mut [f64], side: usize, rows: Range<usize>, real: usize, pivots: &mut Pivots) -> Result<(), BadPivot> {
     let n = rows.len();
     if n <= SMALL {
-        return columns(c, side, rows, real, pivots);
+        return small(c, side, rows, real, pivots);
     }
     let n1 = (n / 2).next_multiple_of(SMALL).min(n - 1);
     let (start, middle, end) = (rows.start, rows.start + n1, rows.end);
@@ -76,30 +77,60 @@ fn below(c: &mut [f64], side: usize, start: usize, middle: usize, end: usize) {
     }
 }
 
-/// A small diagonal block, column by column, left-looking.
-fn columns(c: &mut [f64], side: usize, rows: Range<usize>, real: usize, pivots: &mut Pivots) -> Result<(), BadPivot> {
-    for j in rows.clone() {
-        let (before, from_j) = c.split_at_mut(j * side);
-        let column = &mut from_j[j..rows.end];
-        for k in rows.start..j {
-            let earlier = &before[k * side + j..k * side + rows.end];
-            let factor = earlier[0];
-            for (entry, l) in column.iter_mut().zip(earlier) {
-                *entry -= l * factor;
+/// A small diagonal block: copied together, factored, copied back.
+fn small(c: &mut [f64], side: usize, rows: Range<usize>, real: usize, pivots: &mut Pivots) -> Result<(), BadPivot> {
+    let (n, first) = (rows.len(), rows.start);
+    let mut block = [[0.0; SMALL]; SMALL];
+    for (j, column) in block.iter_mut().enumerate().take(n) {
+        let at = (first + j) * side + first;
+        column[j..n].copy_from_slice(&c[at + j..at + n]);
+    }
+    let mut result = Ok(());
+    let real = real.saturating_sub(first);
+    Level::detect().run(Columns { block: &mut block, n, real, first, pivots, result: &mut result });
+    for (j, column) in block.iter().enumerate().take(n) {
+        let at = (first + j) * side + first;
+        c[at + j..at + n].copy_from_slice(&column[j..n]);
+    }
+    result
+}
+
+/// A block of side `n`, column by column, left-looking. Its row 0 is row `first` of the tile.
+struct Columns<'a> {
+    block: &'a mut [[f64; SMALL]; SMALL],
+    n: usize,
+    real: usize,
+    first: usize,
+    pivots: &'a mut Pivots,
+    result: &'a mut Result<(), BadPivot>,
+}
+
+impl Work for Columns<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        for j in 0..self.n {
+            let (before, from_j) = self.block.split_at_mut(j);
+            let column = &mut from_j[0];
+            for earlier in before.iter() {
+                let factor = -earlier[j];
+                // What lies above the diagonal is not used; whole columns make whole vectors.
+                for (entry, l) in column.iter_mut().zip(earlier) {
+                    *entry = mul_add::<FMA>(*l, factor, *entry);
+                }
+            }
+            let pivot = column[j];
+            if !(pivot > 0.0 && pivot.is_finite()) {
+                *self.result = Err(BadPivot { at: self.first + j, value: pivot });
+                return;
+            }
+            if j < self.real && pivot < self.pivots.smallest {
+                *self.pivots = Pivots { smallest: pivot, at: self.first + j };
+            }
+            let root = pivot.sqrt();
+            column[j] = root;
+            for entry in &mut column[j + 1..] {
+                *entry /= root;
             }
         }
-        let pivot = column[0];
-        if !(pivot > 0.0 && pivot.is_finite()) {
-            return Err(BadPivot { at: j, value: pivot });
-        }
-        if j < real && pivot < pivots.smallest {
-            *pivots = Pivots { smallest: pivot, at: j };
-        }
-        let root = pivot.sqrt();
-        column[0] = root;
-        for entry in &mut column[1..] {
-            *entry /= root;
-        }
     }
-    Ok(())
 }

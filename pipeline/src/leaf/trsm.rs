@@ -1,17 +1,12 @@
 //! Triangular solves from the right.
 //!
 //! BLIS has no trsm kernel of its own for AVX-512 and solves there at half the speed of a product. So
-//! the triangle is halved until it is small, and what is between the small triangles is gemm. The
-//! splits depend on the side alone.
+//! the triangle is halved until it is small, and what is between the small triangles is gemm; the small ones
+//! are solved by [`solve`]. The splits depend on the side alone.
 
 use super::blas::blas;
-use cblas_sys::{
-    CBLAS_TRANSPOSE, CblasColMajor, CblasLower, CblasNoTrans, CblasNonUnit, CblasRight, CblasTrans, cblas_dgemm,
-    cblas_dtrsm,
-};
-
-/// Triangles up to this side are left to the library.
-const SMALL: usize = 64;
+use super::solve::{SIDE as SMALL, solve};
+use cblas_sys::{CBLAS_TRANSPOSE, CblasColMajor, CblasNoTrans, CblasTrans, cblas_dgemm};
 
 /// `C ← C·L⁻ᵀ`: the last step of an off-diagonal tile of the factor.
 ///
@@ -43,7 +38,7 @@ pub(super) unsafe fn halve(c: *mut f64, ldc: usize, l: *const f64, ldl: usize, r
     // SAFETY: the parts lie in the matrices that the caller vouches for.
     unsafe {
         if n <= SMALL {
-            return small(c, ldc, l, ldl, rows, n, CblasTrans);
+            return solve(c, ldc, l, ldl, [rows, n], true);
         }
         let n1 = split(n);
         halve(c, ldc, l, ldl, rows, n1);
@@ -61,7 +56,7 @@ unsafe fn halve_back(c: *mut f64, ldc: usize, l: *const f64, ldl: usize, rows: u
     // SAFETY: the parts lie in the matrices that the caller vouches for.
     unsafe {
         if n <= SMALL {
-            return small(c, ldc, l, ldl, rows, n, CblasNoTrans);
+            return solve(c, ldc, l, ldl, [rows, n], false);
         }
         let n1 = split(n);
         let right = c.add(n1 * ldc);
@@ -107,33 +102,6 @@ unsafe fn update(
             b,
             ldb as i32,
             1.0,
-            c,
-            ldc as i32,
-        );
-    }
-}
-
-/// One call of the library.
-///
-/// # Safety
-/// As for [`halve`].
-unsafe fn small(c: *mut f64, ldc: usize, l: *const f64, ldl: usize, rows: usize, n: usize, transpose: CBLAS_TRANSPOSE) {
-    if rows == 0 || n == 0 {
-        return;
-    }
-    // SAFETY: as the caller vouches.
-    unsafe {
-        cblas_dtrsm(
-            CblasColMajor,
-            CblasRight,
-            CblasLower,
-            transpose,
-            CblasNonUnit,
-            rows as i32,
-            n as i32,
-            1.0,
-            l,
-            ldl as i32,
             c,
             ldc as i32,
         );
