@@ -4,7 +4,7 @@
 //! aₙ(q) of one parity, and products aₙ(q)·aₙ(q') that fall smoothly with n: sums of geometric sequences. What adds up
 //! every geometric sequence adds them up too. So Σ xᵐ is replaced by Σ w·xᵐ over 30 of the m, exponents and
 //! weights chosen so that both 1/(1 − x) and its derivative are met for 0 ≤ x < 1, the less exactly near 1 the less
-//! a function within reach has there ([decision 009](../../../../docs/decisions/009-thinned-series.md)).
+//! a function within reach has there (docs/decisions/009).
 
 use super::Span;
 use crate::kernel::level::{Work, mul_add};
@@ -235,8 +235,9 @@ fn sums<const FMA: bool, const NTK: bool>(
     }
     // 4 = 2·2, 6 = 3·3, 8 = 4·4, 12 = 6·6 and so on.
     for gap in 3..GAPS.len() {
-        for i in 0..WIDE {
-            powers[gap][i] = powers[gap - 2][i] * powers[gap - 2][i];
+        let root = powers[gap - 2];
+        for (power, root) in powers[gap].iter_mut().zip(&root) {
+            *power = root * root;
         }
     }
     let (mut f, mut slope) = ([0.0; WIDE], [0.0; WIDE]);
