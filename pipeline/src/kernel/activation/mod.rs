@@ -17,6 +17,7 @@ mod polynomial;
 mod rectified_monomial;
 mod rectifier;
 mod sign;
+mod sparse;
 mod trigonometric;
 
 pub(crate) use closed::{Closed, ClosedForm};
@@ -118,7 +119,8 @@ pub(crate) struct Dual {
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
     rows: usize,
-    total: usize,
+    /// From a plane to the next.
+    stride: usize,
     planes: usize,
     /// The variances that enter.
     q: Vec<f64>,
@@ -133,8 +135,15 @@ impl Terms {
     /// Room for `pixels` positions of `rows` rows.
     pub(crate) fn empty(pixels: usize, rows: usize, planes: usize) -> Terms {
         let total = pixels * rows;
+        let stride = Terms::stride(total);
         let zeros = || vec![0.0; total];
-        Terms { rows, total, planes, q: zeros(), f: zeros(), slope: zeros(), kept: vec![0.0; planes * total] }
+        Terms { rows, stride, planes, q: zeros(), f: zeros(), slope: zeros(), kept: vec![0.0; planes * stride] }
+    }
+
+    /// An odd number of cache lines: planes a power of two apart would share a few sets of the first-level cache.
+    fn stride(total: usize) -> usize {
+        const LINE: usize = 8;
+        (total.div_ceil(LINE) | 1) * LINE
     }
 
     /// Learns the variances `q` of a position of the rows from `first` on.
@@ -146,7 +155,7 @@ impl Terms {
             let dual = activation.row(q, &mut one);
             (self.q[at], self.f[at], self.slope[at]) = (q, dual.f, dual.slope);
             for (plane, value) in one.iter().enumerate() {
-                self.kept[plane * self.total + at] = *value;
+                self.kept[plane * self.stride + at] = *value;
             }
         }
     }
@@ -164,7 +173,7 @@ impl Terms {
 
     /// Bytes held by the terms of `rows` rows of an activation with this many planes.
     pub(crate) fn bytes(rows: usize, planes: usize) -> usize {
-        rows * (3 + planes) * size_of::<f64>()
+        (3 * rows + planes * Terms::stride(rows)) * size_of::<f64>()
     }
 }
 
@@ -180,7 +189,13 @@ impl<'a> Span<'a> {
     /// One of the activation's numbers, for all rows of the span.
     #[inline(always)]
     pub(crate) fn plane(&self, plane: usize) -> &'a [f64] {
-        &self.terms.kept[plane * self.terms.total + self.at..][..self.len]
+        &self.terms.kept[plane * self.terms.stride + self.at..][..self.len]
+    }
+
+    /// The activation's numbers from one of them on, and how far apart two of a row are.
+    #[inline(always)]
+    pub(crate) fn planes(&self, first: usize) -> (&'a [f64], usize) {
+        (&self.terms.kept[first * self.terms.stride + self.at..], self.terms.stride)
     }
 
     /// `len` rows of the span, from its row `at` on.

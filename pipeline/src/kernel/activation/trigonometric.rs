@@ -25,6 +25,11 @@ pub(crate) fn cos(arguments: &Arguments) -> Result<Box<dyn Activation>, String> 
     Ok(new(arguments, -1.0))
 }
 
+/// sin(x), or with the other sign cos(x).
+pub(super) fn wave(sign: f64) -> Box<dyn Activation> {
+    Box::new(Closed(Sine { rate: 1.0, half: 0.5, phase: sign }))
+}
+
 fn new(arguments: &Arguments, sign: f64) -> Box<dyn Activation> {
     let (a, b, c) = (arguments.number("a"), arguments.number("b"), arguments.number("c"));
     Box::new(Closed(Sine { rate: b * b, half: 0.5 * a * a, phase: sign * libm::cos(2.0 * c) }))

@@ -7,9 +7,10 @@
 //! K' = s·D·K + b, Θ' = s·(2(Σ K·Θ)·K + D·(Θ + 4K)) + b, the sums over all pairs of positions.
 
 use super::position::{Encoding, Kind, Mix};
+use super::sandwich::Sandwich;
 use super::{Build, LayerSpec, typed};
 use crate::kernel::arguments::number;
-use crate::kernel::level::{Level, Work, mul_add};
+use crate::kernel::level::Level;
 use crate::kernel::read::{flag, known_word, variance, whole, word};
 use crate::kernel::spec::SpecError;
 use crate::kernel::sweep::{At, Geometry, Kept, Parts, Pool, Slot, State, Step};
@@ -276,53 +277,6 @@ impl Step for Linear {
 
     fn flops(&self, geometry: Geometry) -> u64 {
         8 * geometry.pixels() as u64 + 8
-    }
-}
-
-/// A ← G(x)·A·G(x')ᵀ.
-struct Sandwich<'a> {
-    at: &'a At<'a>,
-    slot: usize,
-    pixels: usize,
-    lanes: usize,
-    values: &'a mut [f64],
-    half: &'a mut [f64],
-}
-
-impl Work for Sandwich<'_> {
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let Sandwich { at, slot, pixels, lanes, values, half } = self;
-        let run = pixels * lanes;
-        for (q, half) in half.chunks_exact_mut(run).enumerate() {
-            half.fill(0.0);
-            for (a, values) in values.chunks_exact(run).enumerate() {
-                let weights = at.y(slot, q * pixels + a, lanes);
-                if at.each {
-                    for (half, values) in half.chunks_exact_mut(lanes).zip(values.chunks_exact(lanes)) {
-                        for lane in 0..lanes {
-                            half[lane] = mul_add::<FMA>(values[lane], weights[lane], half[lane]);
-                        }
-                    }
-                } else {
-                    let weight = weights[0];
-                    for (half, value) in half.iter_mut().zip(values) {
-                        *half = mul_add::<FMA>(*value, weight, *half);
-                    }
-                }
-            }
-        }
-        for (values, half) in values.chunks_exact_mut(run).zip(half.chunks_exact(run)) {
-            for (p, values) in values.chunks_exact_mut(lanes).enumerate() {
-                values.fill(0.0);
-                for (a, half) in half.chunks_exact(lanes).enumerate() {
-                    let weights = at.x(slot, p * pixels + a, lanes);
-                    for lane in 0..lanes {
-                        values[lane] = mul_add::<FMA>(half[lane], weights[lane], values[lane]);
-                    }
-                }
-            }
-        }
     }
 }
 

@@ -15,6 +15,7 @@ mod nonlinear;
 mod pool;
 mod position;
 mod read_out;
+mod sandwich;
 mod window;
 
 pub(crate) use build::{Build, Chain, Signal, any_spatial};
