@@ -26,4 +26,4 @@ pub use job::{Compute, Covariance, Curve, Data, Gp, Job, Noise, Pair, TestSet};
 pub use plan::Forecast;
 pub use progress::{Progress, Silent};
 pub use run::{Plan, Stage, StagePlan, check, gemm_gflops, plan, run};
-pub use summary::{CurvePoint, Pivot, SetScores, StageReport, Summary};
+pub use summary::{CurvePoint, Pivot, Sampled, SetScores, StageReport, Summary};

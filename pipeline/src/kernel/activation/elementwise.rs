@@ -89,11 +89,23 @@ struct Elementwise {
     function: Function,
 }
 
+type Real = fn(f64) -> f64;
+
+/// φ and φ' by name.
+pub(crate) fn pointwise(name: &str) -> Option<(Real, Real)> {
+    function(name).map(|function| (function.value, function.slope))
+}
+
 pub(crate) fn elementwise(arguments: &Arguments) -> Result<Box<dyn Activation>, String> {
-    type Real = fn(f64) -> f64;
+    let name = arguments.word("fn");
+    let function = function(name).ok_or_else(|| format!("the function {name:?} is not known"))?;
+    Ok(Box::new(Elementwise { function }))
+}
+
+fn function(name: &str) -> Option<Function> {
     let function = |value: Real, slope: Real, strip, parity| Function { value, slope, strip, parity };
     use Parity::{Even, Neither, Odd};
-    let function = match arguments.word("fn") {
+    Some(match name {
         "tanh" => function(libm::tanh, |x| 1.0 - libm::tanh(x).powi(2), 0.5 * PI, Odd),
         "sigmoid" => function(sigmoid, |x| sigmoid(x) * sigmoid(-x), PI, Neither),
         "softplus" => function(softplus, sigmoid, PI, Neither),
@@ -105,9 +117,8 @@ pub(crate) fn elementwise(arguments: &Arguments) -> Result<Box<dyn Activation>, 
         "atan" => function(libm::atan, |x| 1.0 / (1.0 + x * x), 1.0, Odd),
         "sin" => function(libm::sin, libm::cos, 3.0, Odd),
         "cos" => function(libm::cos, |x| -libm::sin(x), 3.0, Even),
-        other => return Err(format!("the function {other:?} is not known")),
-    };
-    Ok(Box::new(Elementwise { function }))
+        _ => return None,
+    })
 }
 
 fn sigmoid(x: f64) -> f64 {

@@ -20,6 +20,7 @@ mod sign;
 mod trigonometric;
 
 pub(crate) use closed::{Closed, ClosedForm};
+pub(crate) use elementwise::pointwise;
 
 use super::arguments::{Entry, Param};
 use super::level::Level;
