@@ -125,9 +125,9 @@ impl Work for Products<'_> {
                     if (tall, wide) == (TALL, WIDE) {
                         for (x, y) in x.chunks_exact(n).zip(y.chunks_exact(m)) {
                             let (x, y) = (&x[r..][..TALL], &y[c..][..WIDE]);
-                            for at in 0..WIDE {
-                                for lane in 0..TALL {
-                                    sums[at][lane] = mul_add::<FMA>(x[lane], y[at], sums[at][lane]);
+                            for (sums, y) in sums.iter_mut().zip(y) {
+                                for (sum, x) in sums.iter_mut().zip(x) {
+                                    *sum = mul_add::<FMA>(*x, *y, *sum);
                                 }
                             }
                         }

@@ -93,7 +93,7 @@ fn function(name: &str, arguments: &Arguments) -> Option<Function> {
             let (bell, (sin, cos)) = (libm::exp(-x * x), libm::sincos(x));
             (bell * sin, bell * (cos - 2.0 * x * sin))
         }),
-        "sign" => Box::new(|x| (if x > 0.0 { 1.0 } else { f64::from(x < 0.0) * -1.0 }, 0.0)),
+        "sign" => Box::new(|x| (f64::from(x > 0.0) - f64::from(x < 0.0), 0.0)),
         "monomial" => polynomial((0..=degree).map(|n| f64::from(n == degree)).collect()),
         "rectified_monomial" => Box::new(move |x| match (x > 0.0, degree) {
             (false, _) => (0.0, 0.0),

@@ -78,8 +78,8 @@ impl Work for Product<'_> {
                         let w = &w[at * n + from..][..COLUMNS];
                         for row in 0..ROWS {
                             let x = x[row * k + at];
-                            for lane in 0..COLUMNS {
-                                sums[row][lane] = mul_add::<FMA>(x, w[lane], sums[row][lane]);
+                            for (sum, w) in sums[row].iter_mut().zip(w) {
+                                *sum = mul_add::<FMA>(x, *w, *sum);
                             }
                         }
                     }
@@ -87,8 +87,8 @@ impl Work for Product<'_> {
                     for (row, sums) in sums.iter_mut().enumerate().take(rows) {
                         for at in 0..k {
                             let (x, w) = (x[row * k + at], &w[at * n + from..][..COLUMNS]);
-                            for lane in 0..COLUMNS {
-                                sums[lane] = mul_add::<FMA>(x, w[lane], sums[lane]);
+                            for (sum, w) in sums.iter_mut().zip(w) {
+                                *sum = mul_add::<FMA>(x, *w, *sum);
                             }
                         }
                     }
