@@ -3,7 +3,7 @@
 //! All seeds are fixed, so nothing here is left to chance. A wrong law of some weights, a wrong derivative or numbers
 //! shared between networks show as an error that does not fall as 1/√samples.
 
-#![allow(clippy::unwrap_used)]
+#![allow(clippy::unwrap_used, clippy::panic)]
 
 mod kernels_of;
 
