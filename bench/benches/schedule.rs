@@ -5,6 +5,7 @@
 
 use criterion::{Criterion, criterion_group, criterion_main};
 use megagram_pipeline::schedule::blocks::{Begin, Resident, factor_steps};
+use megagram_pipeline::schedule::owners::Owners;
 use megagram_pipeline::schedule::panels::{Space, choose, resident_sets};
 use megagram_pipeline::schedule::residency::{Blocks, Replay, Room};
 use megagram_pipeline::schedule::{Name, Step};
@@ -28,7 +29,7 @@ impl Blocks for Tiles {
 }
 
 fn plan(blocks: u32, slots: usize) -> (Vec<Resident>, u32) {
-    let space = Space { slots, processes: 1, workers: WORKERS, slack: 4 * WORKERS };
+    let space = Space { slots, owners: Owners::ALONE, workers: WORKERS, slack: 4 * WORKERS, flight: 1 };
     (resident_sets(&choose(blocks, space).unwrap(), blocks), space.rows_abreast())
 }
 

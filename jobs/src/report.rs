@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use megagram_pipeline::kernel::StandardError;
 use megagram_pipeline::{SetScores, StageReport, Summary};
 
 use crate::output::columns;
@@ -13,6 +14,11 @@ pub fn summary(s: &Summary) -> String {
     let mut line = |name: &str, value: String| text.push_str(&format!("{name:<14}{value}\n"));
     line("job", format!("{}: {} training rows, tile {}", s.name, s.n, s.tile));
     line("ran on", format!("{} × {} workers, {}", plural(s.processes, "process", "processes"), s.workers, s.blas));
+    if let Some(sampled) = &s.monte_carlo {
+        let error = |(output, error): (&String, &StandardError)| format!(", {output} ±{:.2} %", 100.0 * error.relative);
+        let errors: String = sampled.standard_error.iter().map(error).collect();
+        line("monte carlo", format!("{} networks of width {}{errors}", sampled.samples, sampled.width));
+    }
     if let Some(noise) = s.noise_var {
         let tried = if s.noise_tried.len() > 1 { format!(" (try {})", s.noise_tried.len()) } else { String::new() };
         line("noise_var", format!("{noise:e}{tried}"));

@@ -28,4 +28,4 @@ pub use plan::Forecast;
 pub use progress::{Progress, Silent};
 pub use run::{Plan, Stage, StagePlan, StoreSpeed, check, gemm_gflops, plan, run};
 pub use simulate::{Machine, Simulated};
-pub use summary::{CurvePoint, Pivot, SetScores, StageReport, Summary};
+pub use summary::{CurvePoint, Pivot, Sampled, SetScores, StageReport, Summary};

@@ -5,6 +5,8 @@ use std::collections::BTreeMap;
 use megagram_storage::Traffic;
 use serde::{Deserialize, Serialize};
 
+use crate::kernel::StandardError;
+
 /// The answer of a run. Absent parts were not asked for.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Summary {
@@ -24,6 +26,9 @@ pub struct Summary {
     pub processes: usize,
     /// Timely workers in each process.
     pub workers: usize,
+    /// How sure a kernel of finite random networks is.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub monte_carlo: Option<Sampled>,
     /// The noise variance really used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise_var: Option<f64>,
@@ -47,6 +52,17 @@ pub struct Summary {
     pub warnings: Vec<String>,
     /// Files written for the reader, relative to the store.
     pub files: Vec<String>,
+}
+
+/// Kernels that are means over random networks.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Sampled {
+    /// Networks.
+    pub samples: usize,
+    /// Channels of their layers.
+    pub width: usize,
+    /// By output (`nngp`, `ntk`), over the pairs of the first training rows. Empty for one sample, which cannot tell.
+    pub standard_error: BTreeMap<String, StandardError>,
 }
 
 /// A pivot (the value before its square root) and the global row it stands in.

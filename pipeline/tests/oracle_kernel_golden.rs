@@ -3,9 +3,10 @@
 #![allow(clippy::unwrap_used, clippy::panic)]
 
 mod kernels_of;
+mod stax;
 
 use kernels_of::{difference, kernels, network};
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 use std::io::Read;
 
 fn golden() -> Value {
@@ -19,38 +20,8 @@ fn floats(value: &Value) -> Vec<f64> {
     value["data"].as_array().unwrap().iter().map(|v| v.as_f64().unwrap_or(f64::NAN)).collect()
 }
 
-/// stax's name of a layer and its arguments, as in a job file.
-fn layer(stax: &Value) -> Value {
-    let name = match stax["op"].as_str().unwrap() {
-        "ABRelu" => "ab_relu".to_string(),
-        "ElementwiseNumerical" => "elementwise".to_string(),
-        op => {
-            let mut name = String::new();
-            for (at, letter) in op.char_indices() {
-                if at > 0 && letter.is_uppercase() {
-                    name.push('_');
-                }
-                name.extend(letter.to_lowercase());
-            }
-            name
-        }
-    };
-    let mut layer = Map::new();
-    layer.insert("type".into(), name.into());
-    for (key, value) in stax.as_object().unwrap() {
-        match key.as_str() {
-            "op" | "do_stabilize" => {}
-            "W_std" => drop(layer.insert("w_std".into(), value.clone())),
-            "b_std" if value.is_null() => {}
-            _ => drop(layer.insert(key.clone(), value.clone())),
-        }
-    }
-    Value::Object(layer)
-}
-
 fn spec(stax: &Value) -> Value {
-    let layers: Vec<Value> = stax.as_array().unwrap().iter().map(layer).collect();
-    json!({ "output": "both", "layers": layers })
+    json!({ "output": "both", "layers": stax::layers(stax) })
 }
 
 /// Whether neural-tangents' own rounding is the larger part of an entry of K(x, x). Of `sign`, `rbf` and

@@ -15,11 +15,13 @@ mod arguments;
 mod elementary;
 mod layer;
 pub(crate) mod level;
+mod monte_carlo;
 mod network;
 mod read;
 mod spec;
 mod sweep;
 
 pub use layer::{layer_keys, layer_types};
+pub use monte_carlo::{Init, MonteCarlo, StandardError};
 pub use network::{Inputs, KernelOut, Network, OutputKind, Positions, RowState, Scratch};
 pub use spec::{KernelSpec, Layer, Output, Parameterization, SpecError};

@@ -7,9 +7,11 @@ pub use compile::Inputs;
 
 use super::layer::{Chain, GlobalPool, learn_mask};
 use super::level::Level;
+use super::monte_carlo::{Ensemble, Features, MonteCarlo, StandardError};
 use super::sweep::{At, Geometry, Kept, Lanes, Pool, Shape, Slot, State};
 use crate::leaf;
 use serde::{Deserialize, Serialize};
+use std::sync::Arc;
 
 #[cfg(test)]
 mod levels;
@@ -67,6 +69,8 @@ pub struct Network {
     lanes: usize,
     buffers: usize,
     level: Level,
+    /// Finite networks in place of the limit.
+    ensemble: Option<Arc<Ensemble>>,
 }
 
 /// What a network keeps of a block of rows: what its layers need of each, and the diagonal of the kernels.
@@ -75,6 +79,8 @@ pub struct RowState {
     kept: Kept,
     nngp: Vec<f64>,
     ntk: Vec<f64>,
+    /// What finite networks make of the rows, for each output.
+    features: [Features; 2],
 }
 
 impl RowState {
@@ -146,6 +152,18 @@ impl Network {
         &self.inputs
     }
 
+    /// The finite networks that stand in for the limit.
+    pub fn monte_carlo(&self) -> Option<&MonteCarlo> {
+        self.ensemble.as_deref().map(|ensemble| &ensemble.settings)
+    }
+
+    /// The standard error of an output over the pairs of the first rows of a block. `None` in the limit, which has
+    /// none, and for one sample, which cannot tell.
+    pub fn standard_error(&self, rows: &RowState, output: OutputKind) -> Option<StandardError> {
+        let samples = self.monte_carlo()?.samples;
+        rows.features[place(output)].standard_error(samples)
+    }
+
     fn has_ntk(&self) -> bool {
         self.outputs.contains(&OutputKind::Ntk)
     }
@@ -156,7 +174,14 @@ impl Network {
     pub fn rows(&self, x: &[f64], rows: usize) -> RowState {
         let d = self.inputs.width;
         debug_assert_eq!(x.len(), rows * d);
-        let mut state = RowState { kept: Kept::new(&self.slots, rows), nngp: Vec::new(), ntk: Vec::new() };
+        if let Some(ensemble) = &self.ensemble {
+            let features = ensemble.rows(self.level, x, rows, self.inputs.mask);
+            let [nngp, ntk] = [0, 1].map(|output| features[output].diagonal(self.level));
+            let ntk = if self.has_ntk() { ntk } else { Vec::new() };
+            return RowState { kept: Kept::new(&[], rows), nngp, ntk, features };
+        }
+        let (kept, features) = (Kept::new(&self.slots, rows), Default::default());
+        let mut state = RowState { kept, nngp: Vec::new(), ntk: Vec::new(), features };
         if let (Some(slot), Some(mask)) = (self.mask, self.inputs.mask) {
             for (row, values) in x.chunks_exact(d).enumerate() {
                 learn_mask(&mut state.kept, slot, row, values, self.channels, mask);
@@ -209,6 +234,15 @@ impl Network {
     ) {
         debug_assert_eq!(xs.rows(), side);
         debug_assert_eq!(ys.rows(), side);
+        if self.ensemble.is_some() {
+            let outputs = [(OutputKind::Nngp, out.nngp.as_deref_mut()), (OutputKind::Ntk, out.ntk.as_deref_mut())];
+            for (output, values) in outputs {
+                if let Some(values) = values {
+                    xs.features[place(output)].products(&ys.features[place(output)], self.level, values);
+                }
+            }
+            return;
+        }
         let d = self.inputs.width;
         let (mut nngp, mut ntk) = (out.nngp.as_deref_mut(), out.ntk.as_deref_mut());
         debug_assert!(nngp.as_ref().is_none_or(|k| k.len() == side * side));
@@ -276,18 +310,30 @@ impl Network {
 
     /// Bytes of a worker's [`Scratch`], whatever the side.
     pub fn scratch_bytes(&self, _side: usize) -> usize {
+        if let Some(ensemble) = &self.ensemble {
+            return ensemble.working().saturating_mul(size_of::<f64>());
+        }
         let x = if matches!(self.plan, Plan::Flat) { 0 } else { self.inputs.width * self.lanes };
         self.buffers.saturating_add(x).saturating_mul(size_of::<f64>()).saturating_add(size_of::<Scratch>())
     }
 
     /// Bytes of the [`RowState`] of a block of `rows` rows.
     pub fn row_bytes(&self, rows: usize) -> usize {
-        self.slots.iter().map(|slot| slot.bytes(rows)).sum::<usize>() + 2 * rows * size_of::<f64>()
+        let features = self.ensemble.as_ref().map_or(0, |ensemble| {
+            let each = if self.has_ntk() { 2 } else { 1 };
+            ensemble.features().saturating_mul(each * size_of::<f64>()).saturating_mul(rows)
+        });
+        let slots = if features > 0 { 0 } else { self.slots.iter().map(|slot| slot.bytes(rows)).sum::<usize>() };
+        features.saturating_add(slots).saturating_add(2 * rows * size_of::<f64>())
     }
 
     /// Floating-point operations of `rows` × `cols` entries: for each pair of positions 2 a channel for the scalar
     /// product, and for each layer about as many as its formula has.
     pub fn flops(&self, rows: u64, cols: u64) -> u64 {
+        if let Some(ensemble) = &self.ensemble {
+            let each = 2 * (ensemble.features() as u64).saturating_mul(self.outputs.len() as u64);
+            return rows.saturating_mul(cols).saturating_mul(each);
+        }
         let mut geometry = self.start();
         let mut sum = (geometry.entries() as u64).saturating_mul(2 * self.channels as u64 + 1);
         for step in &self.chain {
@@ -295,6 +341,14 @@ impl Network {
             geometry = step.output(geometry);
         }
         rows.saturating_mul(cols).saturating_mul(sum)
+    }
+}
+
+/// The place of an output among the features.
+fn place(output: OutputKind) -> usize {
+    match output {
+        OutputKind::Nngp => 0,
+        OutputKind::Ntk => 1,
     }
 }
 

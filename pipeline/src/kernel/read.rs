@@ -2,11 +2,12 @@
 
 use super::arguments::number;
 use super::layer::{activation, layer_keys, layer_type, layer_types};
+use super::monte_carlo::MonteCarlo;
 use super::spec::{KernelSpec, Layer, Output, SpecError, nearest};
 use serde_json::{Map, Value, json};
 
 const FC_KEYS: &[&str] = &["depth", "activation", "w_var", "w_std", "b_var", "b_std"];
-const KERNEL_KEYS: &[&str] = &["output", "layers", "fc"];
+const KERNEL_KEYS: &[&str] = &["output", "layers", "fc", "monte_carlo"];
 
 /// Networks deeper than this are taken for a slip of the pen.
 const LAYERS_MAX: usize = 100_000;
@@ -33,7 +34,8 @@ pub(super) fn kernel(value: &Value) -> Result<KernelSpec, SpecError> {
         }
         (None, None) => return Err(SpecError::new("kernel", "layers (or fc) must be given")),
     }
-    Ok(KernelSpec { output, layers })
+    let monte_carlo = table.get("monte_carlo").map(|value| MonteCarlo::read(value, output)).transpose()?;
+    Ok(KernelSpec { output, layers, monte_carlo })
 }
 
 /// A list of layers; `repeat` is unrolled.

@@ -1,6 +1,7 @@
 //! The `[kernel]` section of a job file.
 
 use super::layer::LayerSpec;
+use super::monte_carlo::MonteCarlo;
 use super::read;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -14,6 +15,8 @@ pub struct KernelSpec {
     pub output: Output,
     /// The layers in the order that data flows; short forms are expanded.
     pub layers: Vec<Layer>,
+    /// Finite random networks in place of the limit.
+    pub monte_carlo: Option<MonteCarlo>,
 }
 
 /// Which kernels are computed and stored.
@@ -100,7 +103,11 @@ impl KernelSpec {
             Output::Ntk => "ntk",
             Output::Both => "both",
         };
-        json!({ "output": output, "layers": layers })
+        let mut canonical = json!({ "output": output, "layers": layers });
+        if let Some(monte_carlo) = &self.monte_carlo {
+            canonical["monte_carlo"] = monte_carlo.canonical();
+        }
+        canonical
     }
 }
 

@@ -10,10 +10,11 @@ use super::stage::Counting;
 use super::{Run, Stage};
 use crate::error::{Error, Result};
 use crate::job::Covariance;
-use crate::kernel::Inputs;
+use crate::kernel::{Inputs, Network, RowState};
 use crate::pass::gram::{GramPass, GramPlace};
 use crate::pass::source::{Rows, Source};
 use crate::plan::Forecast;
+use crate::summary::Sampled;
 
 /// The matrix that the factor is of.
 pub(super) struct Gram {
@@ -40,7 +41,8 @@ impl Run<'_> {
         let grid = TileGrid::new(data.train.n, self.job.compute.tile);
         let output = self.job.gp.kernel.or(outputs.first().copied());
         let output = output.ok_or_else(|| Error::Defect("a network without outputs".into()))?;
-        let mean_diagonal = self.mean_diagonal(data, output)?;
+        let (mean_diagonal, sampled) = self.mean_diagonal(data, output)?;
+        self.summary.monte_carlo = sampled;
         let stored = self.job.compute.keep_gram || upto == Stage::Gram;
         let mut gram = Gram { place: GramPlace { id: Id::of(&spec), grid, outputs }, output, stored, mean_diagonal };
         self.summary.ids.insert("gram".into(), gram.place.id.to_string());
@@ -77,15 +79,16 @@ impl Run<'_> {
         outcome
     }
 
-    /// trace(K)/N, from the diagonal map of the rows.
-    fn mean_diagonal(&self, data: &DataSets, output: Covariance) -> Result<f64> {
+    /// trace(K)/N, from the diagonal map of the rows, and what the first block tells of the kernel's error.
+    fn mean_diagonal(&self, data: &DataSets, output: Covariance) -> Result<(f64, Option<Sampled>)> {
         let store = &self.store;
         self.crew.lead(|| {
-            let (mut sum, mut values) = (0.0, Vec::new());
+            let (mut sum, mut values, mut sampled) = (0.0, Vec::new(), None);
             for block in 0..data.train.blocks() {
                 let rows = data.train.grid().rows(block);
                 data.train.load_block(store, block, rows, &mut values)?;
                 let state = data.network.rows(&values, rows);
+                sampled = sampled.or_else(|| self::sampled(&data.network, &state));
                 sum += state.diagonal(output).iter().sum::<f64>();
             }
             let mean = sum / data.train.n as f64;
@@ -94,7 +97,7 @@ impl Run<'_> {
                     "the kernel overflows: the mean of its diagonal is {mean}; lower w_var and b_var, the depth, or data.scale"
                 )));
             }
-            Ok(mean)
+            Ok((mean, sampled))
         })
     }
 
@@ -113,6 +116,14 @@ impl Run<'_> {
         }
         Ok(found)
     }
+}
+
+/// How sure the means over random networks are, where there are any.
+fn sampled(network: &Network, rows: &RowState) -> Option<Sampled> {
+    let settings = network.monte_carlo()?;
+    let error = |output: &Covariance| Some((output.name().to_owned(), network.standard_error(rows, *output)?));
+    let standard_error = network.outputs().iter().filter_map(error).collect();
+    Some(Sampled { samples: settings.samples, width: settings.width, standard_error })
 }
 
 /// The canonical question that a gram answers.

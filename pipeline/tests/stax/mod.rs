@@ -27,18 +27,25 @@ pub fn layers(stax: &Value) -> Value {
 }
 
 fn layer(stax: &Value) -> Value {
-    let mut name = String::new();
-    for (at, letter) in stax["op"].as_str().unwrap().char_indices() {
-        if at > 0 && letter.is_uppercase() {
-            name.push('_');
+    let name = match stax["op"].as_str().unwrap() {
+        "ABRelu" => "ab_relu".to_string(),
+        "ElementwiseNumerical" => "elementwise".to_string(),
+        op => {
+            let mut name = String::new();
+            for (at, letter) in op.char_indices() {
+                if at > 0 && letter.is_uppercase() {
+                    name.push('_');
+                }
+                name.extend(letter.to_lowercase());
+            }
+            name
         }
-        name.extend(letter.to_lowercase());
-    }
+    };
     let mut layer = Map::new();
     layer.insert("type".into(), name.into());
     for (key, value) in stax.as_object().unwrap() {
         match key.as_str() {
-            "op" => {}
+            "op" | "do_stabilize" => {}
             _ if value.is_null() => {}
             "padding" => drop(layer.insert(key.clone(), value.as_str().unwrap().to_lowercase().into())),
             _ if key.starts_with("W_") => drop(layer.insert(key.to_lowercase(), value.clone())),

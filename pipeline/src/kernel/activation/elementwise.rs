@@ -36,6 +36,21 @@ struct Elementwise {
     function: Function,
 }
 
+/// φ and φ' at a number.
+pub(crate) type Pointwise = Box<dyn Fn(f64) -> (f64, f64) + Send + Sync>;
+
+/// φ and φ' of a function by its name.
+pub(crate) fn pointwise(name: &str) -> Option<Pointwise> {
+    Some(match name {
+        "sin" => Box::new(|x| (libm::sin(x), libm::cos(x))),
+        "cos" => Box::new(|x| (libm::cos(x), -libm::sin(x))),
+        name => {
+            let Function { constant, line, part, slope, .. } = function(name).ok()?;
+            Box::new(move |x| (constant + line * x + part(x), line + slope(x)))
+        }
+    })
+}
+
 pub(crate) fn elementwise(arguments: &Arguments) -> Result<Box<dyn Activation>, String> {
     Ok(match arguments.word("fn") {
         "sin" => trigonometric::wave(1.0),

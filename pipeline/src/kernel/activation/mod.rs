@@ -21,6 +21,7 @@ mod sparse;
 mod trigonometric;
 
 pub(crate) use closed::{Closed, ClosedForm};
+pub(crate) use elementwise::{Pointwise, pointwise};
 
 use super::arguments::{Entry, Param};
 use super::level::Level;

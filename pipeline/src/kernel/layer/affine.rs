@@ -2,6 +2,7 @@
 
 use super::{Build, LayerSpec, typed};
 use crate::kernel::level::{Affine, AffineNtk, Level, affine};
+use crate::kernel::monte_carlo::{AffineLayer, WindowLayer};
 use crate::kernel::read::{variance, whole, word};
 use crate::kernel::spec::{Parameterization, SpecError};
 use crate::kernel::sweep::{At, Geometry, Pool, State, Step};
@@ -60,7 +61,13 @@ impl Weights {
     }
 
     /// The map, with `taps` inputs for each channel, and the change of the signal.
-    pub(super) fn compile(&self, build: &mut Build, taps: usize, path: &str) -> Result<(), SpecError> {
+    pub(super) fn compile(
+        &self,
+        build: &mut Build,
+        taps: usize,
+        window: Option<WindowLayer>,
+        path: &str,
+    ) -> Result<(), SpecError> {
         let ntk = match self.parameterization {
             Parameterization::Ntk => AffineNtk::Ntk,
             Parameterization::Standard => {
@@ -74,6 +81,12 @@ impl Weights {
             }
         };
         let map = Affine { w_var: self.w_var, b_var: self.b_var.unwrap_or(0.0), ntk };
+        let (w_tangent, b_tangent) = match ntk {
+            AffineNtk::Ntk => (map.w_var, map.b_var),
+            AffineNtk::Standard { width, bias } => (width, bias),
+        };
+        let layer = AffineLayer { w_var: map.w_var, b_var: map.b_var, w_tangent, b_tangent, window };
+        build.draft(path, |draft| draft.affine(layer))?;
         build.signal.channels = self.width;
         build.signal.gaussian = true;
         build.signal.input = false;
@@ -105,7 +118,7 @@ impl LayerSpec for Dense {
     }
 
     fn compile(&self, build: &mut Build, path: &str) -> Result<(), SpecError> {
-        self.0.compile(build, 1, path)?;
+        self.0.compile(build, 1, None, path)?;
         build.remask();
         Ok(())
     }

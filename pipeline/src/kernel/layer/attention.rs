@@ -11,6 +11,7 @@ use super::sandwich::Sandwich;
 use super::{Build, LayerSpec, typed};
 use crate::kernel::arguments::number;
 use crate::kernel::level::Level;
+use crate::kernel::monte_carlo::{AttentionLayer, Weighing};
 use crate::kernel::read::{flag, known_word, variance, whole, word};
 use crate::kernel::spec::SpecError;
 use crate::kernel::sweep::{At, Geometry, Kept, Parts, Pool, Slot, State, Step};
@@ -140,6 +141,21 @@ impl LayerSpec for Attention {
                 format!("attention over {pixels} positions is not built in this version; at most {POSITIONS_MAX}");
             return Err(SpecError::new(path, message));
         }
+        build.draft(path, |draft| {
+            if !self.linear || self.encoding.kind != Kind::None {
+                let built = "monte_carlo is built for attention with linear_scaling = true and no positional encodings";
+                return Err(built.into());
+            }
+            let weighing = match self.mechanism {
+                Mechanism::Softmax => Weighing::Softmax,
+                Mechanism::Identity => Weighing::Identity,
+                Mechanism::Abs => Weighing::Abs,
+                Mechanism::Relu => Weighing::Relu,
+            };
+            let b_var = self.b_var.unwrap_or(0.0);
+            draft.attention(AttentionLayer { weighing, qk: self.qk, ov: self.ov, b_var });
+            Ok(())
+        })?;
         let mix = self.encoding.mix(build.signal.shape, build.signal.channels, path)?;
         let mask = build.signal.mask;
         let b_var = self.b_var.unwrap_or(0.0);

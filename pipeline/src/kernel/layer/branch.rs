@@ -3,6 +3,7 @@
 
 use super::{Build, Chain, LayerSpec, Signal, any_spatial, typed};
 use crate::kernel::level::Level;
+use crate::kernel::monte_carlo::Joined;
 use crate::kernel::read::{known_word, layers, word};
 use crate::kernel::spec::{Layer, SpecError, canonical_layers};
 use crate::kernel::sweep::{At, Geometry, Kept, Pool, State, Step};
@@ -94,6 +95,14 @@ impl LayerSpec for Parallel {
         let (signal, shares) = self.join_signals(&signals, path)?;
         build.facts.unbanded |= signals.iter().any(|other| other.stride != signal.stride);
         build.signal = signal;
+        build.draft(path, |draft| {
+            let joined = match self.join {
+                Join::Sum => Joined::Sum,
+                Join::Prod => Joined::Product,
+                Join::Concat => Joined::Concatenation(shares.clone()),
+            };
+            draft.join(self.branches.len(), joined)
+        })?;
         build.push(Branches { join: self.join, chains, shares });
         Ok(())
     }

@@ -1,6 +1,7 @@
 //! Compiling layers to steps.
 
 use super::LayerSpec;
+use crate::kernel::monte_carlo::Draft;
 use crate::kernel::spec::{Layer, SpecError};
 use crate::kernel::sweep::{Shape, Slot, Step};
 use std::sync::Arc;
@@ -57,10 +58,12 @@ pub(crate) struct Build {
     pub(crate) depth_max: usize,
     /// The place of the last global pooling among the outermost steps, and the signal that it reads.
     pub(crate) global: Option<(usize, super::GlobalPool, Signal)>,
+    /// The finite network of the same layers, for Monte Carlo.
+    pub(crate) draft: Option<Draft>,
 }
 
 impl Build {
-    pub(crate) fn new(signal: Signal) -> Build {
+    pub(crate) fn new(signal: Signal, draft: Option<Draft>) -> Build {
         let pixels_max = signal.shape[0] * signal.shape[1];
         Build {
             signal,
@@ -71,6 +74,7 @@ impl Build {
             depth: 0,
             depth_max: 0,
             global: None,
+            draft,
         }
     }
 
@@ -92,19 +96,38 @@ impl Build {
 
     /// Compiles layers one after the other.
     pub(crate) fn layers(&mut self, layers: &[Layer]) -> Result<(), SpecError> {
-        layers.iter().try_for_each(|layer| layer.kind().compile(self, layer.path()))
+        for layer in layers {
+            layer.kind().compile(self, layer.path())?;
+            if self.draft.as_mut().is_some_and(|draft| !draft.was_told()) {
+                return Err(SpecError::new(layer.path(), "monte_carlo is not built for this layer in this version"));
+            }
+        }
+        Ok(())
+    }
+
+    /// Tells the finite network of the layer that is being compiled.
+    pub(crate) fn draft(
+        &mut self,
+        path: &str,
+        tell: impl FnOnce(&mut Draft) -> Result<(), String>,
+    ) -> Result<(), SpecError> {
+        self.draft.as_mut().map_or(Ok(()), tell).map_err(|message| SpecError::new(path, message))
     }
 
     /// Compiles layers as a branch: its steps, and the signal at its end. The build's own signal stays.
     pub(crate) fn branch(&mut self, layers: &[Layer]) -> Result<(Chain, Signal), SpecError> {
         let before = self.signal.clone();
         let outer = std::mem::take(&mut self.steps);
+        let fork = self.draft.as_mut().map(Draft::fork);
         self.depth += 1;
         self.depth_max = self.depth_max.max(self.depth);
         let done = self.layers(layers);
         self.depth -= 1;
         let steps = std::mem::replace(&mut self.steps, outer);
         let signal = std::mem::replace(&mut self.signal, before);
+        if let (Some(draft), Some(fork)) = (&mut self.draft, fork) {
+            draft.end(fork);
+        }
         done.map(|()| (steps, signal))
     }
 
@@ -112,6 +135,9 @@ impl Build {
     pub(crate) fn remask(&mut self) {
         if let Some(slot) = self.signal.mask {
             self.push(super::mask::Remask { slot });
+            if let Some(draft) = &mut self.draft {
+                draft.zero_padding();
+            }
         }
     }
 

@@ -6,6 +6,7 @@
 use super::affine::Weights;
 use super::window::{self, Axis, Padding, Window};
 use super::{Build, LayerSpec, typed};
+use crate::kernel::monte_carlo::WindowLayer;
 use crate::kernel::spec::{Parameterization, SpecError};
 use crate::kernel::sweep::{At, Geometry, Parts, Pool, State, Step};
 use serde_json::{Map, Value};
@@ -107,7 +108,10 @@ impl LayerSpec for Conv {
             self.window.advance(build, &axes);
             build.pixels_max = build.pixels_max.max(build.pixels());
         }
-        self.weights.compile(build, self.window.taps(), path)?;
+        let (table, taps) = (window::table(&axes), self.window.taps());
+        let centre = (self.kind == Kind::Shared).then(|| self.window.centre());
+        let window = WindowLayer { table, taps, centre, local: self.kind == Kind::Local };
+        self.weights.compile(build, taps, Some(window), path)?;
         if self.kind == Kind::Local {
             build.push(Unshared);
         }

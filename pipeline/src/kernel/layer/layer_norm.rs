@@ -78,6 +78,13 @@ impl LayerSpec for LayerNorm {
         }
         let over = self.over(build, path)?;
         let slot = build.slot(Slot::Numbers(build.pixels()));
+        build.draft(path, |draft| {
+            if over != [false; 2] {
+                return Err("monte_carlo is built for layer_norm over the channels alone".into());
+            }
+            draft.layer_norm(self.eps);
+            Ok(())
+        })?;
         build.push(Normalised { over, eps: self.eps, slot, mask: build.signal.mask });
         Ok(())
     }

@@ -51,6 +51,7 @@ impl LayerSpec for Nonlinear {
         let activation = (self.entry.build)(&self.arguments).map_err(|message| SpecError::new(path, message))?;
         let slot = build.slot(Slot::Terms { pixels: build.pixels(), planes: activation.planes() });
         build.push(Applied { activation, slot });
+        build.draft(path, |draft| draft.activation(name, &self.arguments))?;
         build.signal.gaussian = false;
         build.remask();
         Ok(())

@@ -58,7 +58,14 @@ impl LayerSpec for Pool {
         build.needs_positions("pooling", path)?;
         let axes = self.window.axes(build, false, path)?;
         build.facts.coupled |= is_plural(build.signal.shape);
-        build.push(Pooled { axes, divisor: self.divisor });
+        let pooled = Pooled { axes, divisor: self.divisor };
+        let outputs = (0..axes[0].out).flat_map(|i| (0..axes[1].out).map(move |j| [i, j]));
+        let factors = outputs.map(|at| pooled.factor(&axes[0], at[0]) * pooled.factor(&axes[1], at[1])).collect();
+        build.draft(path, |draft| {
+            draft.pool(window::table(&axes), factors);
+            Ok(())
+        })?;
+        build.push(pooled);
         self.window.advance(build, &axes);
         build.remask();
         Ok(())
@@ -71,13 +78,20 @@ struct Pooled {
     divisor: Divisor,
 }
 
-impl Step for Pooled {
-    fn pairs(&self, at: &At<'_>, state: &mut State, pool: &mut Buffers) {
-        let factor = |axis: &Axis, i: usize| match self.divisor {
+impl Pooled {
+    /// What the sum over the window of output `i` is multiplied by.
+    fn factor(&self, axis: &Axis, i: usize) -> f64 {
+        match self.divisor {
             Divisor::One => 1.0,
             Divisor::Window => 1.0 / axis.size as f64,
             Divisor::Inside => 1.0 / axis.taps(i).count().max(1) as f64,
-        };
+        }
+    }
+}
+
+impl Step for Pooled {
+    fn pairs(&self, at: &At<'_>, state: &mut State, pool: &mut Buffers) {
+        let factor = |axis: &Axis, i: usize| self.factor(axis, i);
         if is_plural(state.geometry().shape) {
             window::sum(at.level, &self.axes, factor, state, pool);
         } else {

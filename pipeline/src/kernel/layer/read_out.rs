@@ -57,7 +57,11 @@ impl LayerSpec for Flatten {
         true
     }
 
-    fn compile(&self, build: &mut Build, _: &str) -> Result<(), SpecError> {
+    fn compile(&self, build: &mut Build, path: &str) -> Result<(), SpecError> {
+        build.draft(path, |draft| {
+            draft.flatten();
+            Ok(())
+        })?;
         let pixels = build.pixels();
         build.signal.channels = build.signal.channels.map(|channels| channels.saturating_mul(pixels as u64));
         // Rows that are flat already have nothing to lose, not even their Gaussian law.
@@ -82,6 +86,10 @@ impl LayerSpec for Global {
 
     fn compile(&self, build: &mut Build, path: &str) -> Result<(), SpecError> {
         build.needs_positions("global pooling", path)?;
+        build.draft(path, |draft| {
+            draft.global_pool(self.mean);
+            Ok(())
+        })?;
         let pool = GlobalPool { mean: self.mean, pixels: build.pixels(), mask: build.signal.mask };
         build.facts.globals += 1;
         if build.depth == 0 {

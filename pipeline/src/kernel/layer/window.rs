@@ -3,6 +3,7 @@
 use super::Build;
 use super::mask::Centres;
 use crate::kernel::level::Level;
+use crate::kernel::monte_carlo::OUTSIDE;
 use crate::kernel::read::{known_word, sizes, word};
 use crate::kernel::spec::SpecError;
 use crate::kernel::sweep::{Geometry, Pairing, Pass, Pool, Shape, Slot, State};
@@ -70,6 +71,11 @@ impl Window {
         self.size.iter().map(|n| *n as usize).product()
     }
 
+    /// The tap at the centre.
+    pub(super) fn centre(&self) -> usize {
+        self.size.iter().fold(0, |at, n| at * *n as usize + (*n as usize - 1) / 2)
+    }
+
     /// Whether it moves in steps larger than 1.
     pub(super) fn is_strided(&self) -> bool {
         self.strides.iter().any(|stride| *stride > 1)
@@ -120,8 +126,11 @@ impl Window {
         let moved = axes.iter().any(|axis| !axis.is_centred());
         build.signal.shape = to;
         if let (Some(from), true) = (build.signal.mask, moved) {
-            let centres =
+            let centres: Vec<usize> =
                 (0..to[0] * to[1]).map(|p| axes[0].centre(p / to[1]) * axes[1].n + axes[1].centre(p % to[1])).collect();
+            if let Some(draft) = &mut build.draft {
+                draft.centres(&centres);
+            }
             let to = build.slot(Slot::Numbers(to[0] * to[1]));
             build.push(Centres { from, to, centres });
             build.signal.mask = Some(to);
@@ -179,6 +188,19 @@ impl Axis {
     pub(super) fn is_identity(&self) -> bool {
         !self.transposed && self.size == 1 && self.stride == 1
     }
+}
+
+/// For each output the inputs under its taps, or that there is none.
+pub(super) fn table(axes: &[Axis; 2]) -> Vec<u32> {
+    let [h, w] = axes;
+    let mut table = Vec::with_capacity(h.out * w.out * h.size * w.size);
+    for (i, j) in (0..h.out).flat_map(|i| (0..w.out).map(move |j| (i, j))) {
+        for (a, b) in (0..h.size).flat_map(|a| (0..w.size).map(move |b| (a, b))) {
+            let input = h.tap(i, a).zip(w.tap(j, b));
+            table.push(input.map_or(OUTSIDE, |(a, b)| (a * w.n + b) as u32));
+        }
+    }
+    table
 }
 
 /// The geometry behind windows.

@@ -3,8 +3,10 @@
 use super::{Network, OutputKind, Plan};
 use crate::kernel::layer::{Build, READ_OUTS, Signal, any_spatial, initial_mask};
 use crate::kernel::level::Level;
+use crate::kernel::monte_carlo::{Draft, Ensemble};
 use crate::kernel::spec::{KernelSpec, Output, SpecError};
 use crate::kernel::sweep::{Geometry, Pairing};
+use std::sync::Arc;
 
 /// The inputs of a network.
 #[derive(Debug, Clone, PartialEq)]
@@ -61,7 +63,12 @@ fn build(spec: &KernelSpec, mut inputs: Inputs, open: bool) -> Result<Network, S
     let signal = input(&inputs)?;
     let start = signal.shape;
     let channels = inputs.width / (start[0] * start[1]);
-    let mut build = Build::new(signal);
+    let pixels = start[0] * start[1];
+    let draft = spec.monte_carlo.map(|settings| Draft::new(settings, spec.output != Output::Nngp, pixels, channels));
+    if open && draft.is_some() {
+        return Err(SpecError::new("kernel.monte_carlo", "positions at the end have a limit's kernel alone"));
+    }
+    let mut build = Build::new(signal, draft);
     let mask = inputs.mask.map(|_| initial_mask(&mut build));
     build.layers(&spec.layers)?;
     let ends = build.signal.shape;
@@ -87,8 +94,9 @@ fn build(spec: &KernelSpec, mut inputs: Inputs, open: bool) -> Result<Network, S
     // K, Θ, a sum and what attention copies; and of every level of branches the input and the sum.
     let buffers = entries.saturating_mul((6 + 4 * build.depth_max) * lanes + 1);
     let level = Level::detect();
+    let ensemble = build.draft.map(|draft| Arc::new(Ensemble::new(draft, pixels, channels)));
     let (chain, slots) = (build.steps, build.slots);
-    Ok(Network { inputs, channels, outputs, chain, slots, mask, plan, ends, lanes, buffers, level })
+    Ok(Network { inputs, channels, outputs, chain, slots, mask, plan, ends, lanes, buffers, level, ensemble })
 }
 
 /// Whether the network sees its rows flat; a shape that does not matter is dropped. A network without any
