@@ -40,7 +40,7 @@ fn codec_of_a_tile(c: &mut Criterion) {
     group.bench_function("digest + frame", |b| {
         b.iter(|| {
             let digest = codec::digest(columns[0].1, SIDE, SIDE);
-            codec::frame(&stamp, &[Column { name: "l", digest, bytes: bytes.clone() }], true).unwrap()
+            codec::frame(&stamp, &[Column { name: "l", digest, bytes: bytes.clone() }]).unwrap()
         });
     });
     let mut decoded = Vec::new();
