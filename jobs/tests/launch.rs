@@ -39,8 +39,9 @@ fn wait_for_tiles(folder: &Folder, child: &mut Child, tiles: usize) {
     let began = Instant::now();
     let stored = || {
         let ids = std::fs::read_dir(folder.path("out/gram")).into_iter().flatten().flatten();
-        let folders = ids.filter_map(|id| std::fs::read_dir(id.path().join("tiles")).ok());
-        folders.map(|tiles| tiles.count()).sum::<usize>()
+        let entries = ids.filter_map(|id| std::fs::read_dir(id.path().join("tiles")).ok()).flatten().flatten();
+        // Beside the tiles there may be files still being written.
+        entries.filter(|e| e.path().extension().is_some_and(|x| x == "parquet")).count()
     };
     while stored() < tiles && child.try_wait().unwrap().is_none() {
         assert!(began.elapsed() < Duration::from_secs(60), "no tiles");
