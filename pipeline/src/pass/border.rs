@@ -23,7 +23,7 @@ use crate::job::Covariance;
 use crate::leaf;
 use crate::schedule::residency::{Blocks, Room};
 use crate::schedule::strips::border_steps;
-use crate::schedule::{Name, Op, Space, Step};
+use crate::schedule::{Name, Op, Space, Step, Task};
 
 /// A stored border: its place and shape.
 #[derive(Debug, Clone, PartialEq)]
@@ -332,6 +332,16 @@ impl Pass for BorderPass {
         let rows = self.place.test.rows(name.row) as f64;
         let (cols, before) = (self.factor.grid.rows(name.col) as f64, self.factor.grid.start(name.col) as f64);
         rows * (2.0 * cols * before + cols * cols)
+    }
+
+    fn work(&self, task: &Task) -> f64 {
+        let side = self.source.side as u64;
+        let cube = (side as f64).powi(3);
+        match task.op {
+            Op::Init => self.source.network.flops(side, side) as f64,
+            Op::Update => 2.0 * cube,
+            Op::Finish => cube,
+        }
     }
 
     fn counts(&self, _: Name) -> bool {

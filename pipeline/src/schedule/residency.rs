@@ -1,14 +1,20 @@
 //! What is in memory when: Belady's rule over a known future.
 //!
 //! [`Replay`] walks a process's steps twice: once to learn when each block is needed next, once to
-//! decide. When room is short the block needed furthest in the future goes. The same walk predicts a
+//! decide. When room is short the block needed furthest in the future goes; of those that are needed no
+//! more, the one let go first, which has had the most time to reach the store. The same walk predicts a
 //! pass and steers it, so measured loads equal predicted loads.
 
-use std::collections::{BTreeSet, HashMap};
+use std::cmp::Reverse;
+use std::collections::{BTreeSet, HashMap, VecDeque};
 
 use super::{Name, Op, Step};
 
 const NEVER: u32 = u32::MAX;
+
+/// Of the blocks let go, the last few stay while others can go: their readers may still be at work, and
+/// what comes in their place would wait for them. One in eight slots, and no more than this.
+const RECENT: usize = 8;
 
 /// A size class of blocks, and how many of them fit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,9 +61,12 @@ pub struct TooSmall {
 }
 
 struct Resident {
-    next: u32,
+    turn: Turn,
     evictable: bool,
 }
+
+/// The order in which blocks go, the last one first: when they are needed next, when they were let go.
+type Turn = (u32, Reverse<u64>);
 
 /// The steps of a process with their moves of memory.
 pub struct Replay<'a> {
@@ -65,7 +74,9 @@ pub struct Replay<'a> {
     steps: Box<dyn Iterator<Item = Step> + 'a>,
     future: std::vec::IntoIter<u32>,
     resident: HashMap<Name, Resident>,
-    by_next: Vec<BTreeSet<(u32, Name)>>,
+    by_turn: Vec<BTreeSet<(Turn, Name)>>,
+    recent: Vec<VecDeque<(Turn, Name)>>,
+    let_go: u64,
     used: Vec<usize>,
     rooms: Vec<Room>,
 }
@@ -78,7 +89,9 @@ impl<'a> Replay<'a> {
             future: future(steps()).into_iter(),
             steps: Box::new(steps()),
             resident: HashMap::new(),
-            by_next: vec![BTreeSet::new(); rooms.len()],
+            by_turn: vec![BTreeSet::new(); rooms.len()],
+            recent: vec![VecDeque::new(); rooms.len()],
+            let_go: 0,
             used: vec![0; rooms.len()],
             rooms: rooms.to_vec(),
         }
@@ -89,7 +102,10 @@ impl<'a> Replay<'a> {
             self.used[class] += 1;
             return Ok(None);
         }
-        let Some((_, victim)) = self.by_next[class].pop_last() else { return Err(TooSmall { class }) };
+        let last_choice = || self.recent[class].pop_front();
+        let Some((_, victim)) = self.by_turn[class].pop_last().or_else(last_choice) else {
+            return Err(TooSmall { class });
+        };
         self.resident.remove(&victim);
         Ok(Some(victim))
     }
@@ -98,9 +114,16 @@ impl<'a> Replay<'a> {
     fn release(&mut self, name: Name, next: u32) {
         let evictable = next == NEVER || !self.blocks.memory_only(name);
         if let Some(entry) = self.resident.get_mut(&name) {
-            *entry = Resident { next, evictable };
+            self.let_go += 1;
+            let turn = (next, Reverse(self.let_go));
+            *entry = Resident { turn, evictable };
             if evictable {
-                self.by_next[self.blocks.class(name)].insert((next, name));
+                let class = self.blocks.class(name);
+                let recent = &mut self.recent[class];
+                recent.push_back((turn, name));
+                if recent.len() > RECENT.min(self.rooms[class].slots / 8) {
+                    self.by_turn[class].extend(recent.pop_front());
+                }
             }
         }
     }
@@ -111,7 +134,10 @@ impl<'a> Replay<'a> {
             if let Some(entry) = self.resident.get_mut(name)
                 && std::mem::replace(&mut entry.evictable, false)
             {
-                self.by_next[self.blocks.class(*name)].remove(&(entry.next, *name));
+                let (class, key) = (self.blocks.class(*name), (entry.turn, *name));
+                if !self.by_turn[class].remove(&key) {
+                    self.recent[class].retain(|k| *k != key);
+                }
             }
         }
         let creates = step.creates.iter().map(|c| (c.name, c.load, true));
@@ -120,7 +146,7 @@ impl<'a> Replay<'a> {
             if !self.resident.contains_key(&name) {
                 let evict = self.make_room(self.blocks.class(name))?;
                 acquire.push(Acquire { name, load, target, evict });
-                self.resident.insert(name, Resident { next: NEVER, evictable: false });
+                self.resident.insert(name, Resident { turn: (NEVER, Reverse(0)), evictable: false });
             }
         }
         for name in &step.needs {
@@ -222,6 +248,14 @@ mod tests {
                 .collect();
             assert_eq!(loads(3, &order), fewest(3, &order, &mut Vec::new()), "{order:?}");
         }
+    }
+
+    #[test]
+    fn of_blocks_needed_no_more_the_first_let_go_is_the_first_to_go() {
+        let steps = || (0..5).map(read);
+        let moves = Replay::new(&Plain, &[Room { slots: 3 }], steps).flat_map(|p| p.unwrap().acquire);
+        let gone: Vec<u32> = moves.filter_map(|a| a.evict).map(|n| n.col).collect();
+        assert_eq!(gone, [0, 1]);
     }
 
     #[test]
