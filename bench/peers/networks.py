@@ -57,12 +57,12 @@ def timed(quick):
     image, small = ([8, 8, 3], [4, 4, 3]) if quick else ([32, 32, 3], [16, 16, 3])
     networks = {
         "fc-relu": Timed(RELU_FC, [784], 4000, 4000, [1000, 4000], 512),
-        "fc-tanh": Timed(fc(TANH), [784], 1600, 200, [25, 50, 100], 128, note=TANH_NOTE),
+        "fc-tanh": Timed(fc(TANH), [784], 4000, 200, [25, 50, 100], 256, note=TANH_NOTE),
         "cnn3-flatten": Timed(cnn(3, "flatten"), image, 400, 100, [10, 25, 50], 32),
-        "cnn21-flatten": Timed(cnn(21, "flatten"), image, 100, 40, [10, 20], 10, PUBLISHED["flatten"]),
-        "cnn3-pool16": Timed(cnn(3, "global_avg_pool"), small, 24, 8, [2, 4, 8], 3),
-        "cnn3-pool32": Timed(cnn(3, "global_avg_pool"), image, 8, 4, [1, 2], 2),
-        "cnn21-pool32": Timed(cnn(21, "global_avg_pool"), image, 4, 0, [], 1, PUBLISHED["global_avg_pool"]),
+        "cnn21-flatten": Timed(cnn(21, "flatten"), image, 100, 40, [20], 10, PUBLISHED["flatten"]),
+        "cnn3-pool16": Timed(cnn(3, "global_avg_pool"), small, 24, 8, [4, 8], 3),
+        "cnn3-pool32": Timed(cnn(3, "global_avg_pool"), image, 6, 4, [2], 2),
+        "cnn21-pool32": Timed(cnn(21, "global_avg_pool"), image, 3, 0, [], 1, PUBLISHED["global_avg_pool"]),
         "attention50": Timed(attention(), [50, 16], 40, 40, [5, 10, 20], 5),
     }
     if quick:
