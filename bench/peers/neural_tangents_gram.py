@@ -9,6 +9,10 @@ import json
 import sys
 import time
 import types
+import warnings
+
+# It warns at each layer of what the notes of a case say.
+warnings.simplefilter("ignore", UserWarning)
 
 # An experimental part of it imports TensorFlow; nothing here uses that part.
 sys.modules["neural_tangents.experimental"] = types.ModuleType("neural_tangents.experimental")
