@@ -16,6 +16,7 @@ from peers.cases import CASES, Bench, build
 from peers.record import Record
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
+FAILURES = (sides.Failed, subprocess.CalledProcessError)
 VENVS = ("scipy", "mkl", "neural_tangents", "dask", "sklearn")
 
 
@@ -64,19 +65,25 @@ def main():
     bench = Bench(program, rates, scratch, given.quick)
     failed = []
     commands = [f"{shlex.join(['python3', 'bench/run_peers.py', *sys.argv[1:]])}\n"]
+
+    def fails(line):
+        say(line)
+        failed.append(f"{line}\n")
+
     for name in names:
         for n in [given.n] if given.n else bench.sizes(name):
             try:
                 for case in build(bench, name, n):
                     try:
                         case.measure(rounds, say)
+                    except FAILURES as error:
+                        fails(f"{case.name}: {error}")
                     finally:
                         record.add(case)
                         commands += [f"{case.name}: {side}: {shlex.join(s.command)}\n" for side, s in case.sides.items()]
                         record.summary(facts, before, machine.load())
-            except (sides.Failed, subprocess.CalledProcessError) as error:
-                say(f"{name} {n}: {error}")
-                failed.append(f"{name} {n}: {error}\n")
+            except FAILURES as error:
+                fails(f"{name}{f' {n}' if n else ''}: {error}")
     shutil.rmtree(bench.scratch, ignore_errors=True)
     facts |= {"load_before": before, "load_after": machine.load(), "megagram": machine.output([program, "--version"], ROOT)}
     facts |= {"about": {case.name: case.about for case in record.cases}}

@@ -1,18 +1,21 @@
 """Megagram's side: job files, stores, and what is taken from `--json`."""
 
+import json
 import pathlib
 import shutil
 import subprocess
 
+from . import networks
 from .sides import Failed, Program
 
-KERNELS = {
-    "relu": 'fc = { depth = 3, activation = "relu", w_var = 1.6, b_var = 0.3 }',
-    "erf": 'fc = { depth = 3, activation = "erf", w_var = 1.6, b_var = 0.3 }',
-    # exp(-|x-y|²/2·LENGTH²), the inputs' covariance being x·y/d.
-    "rbf": 'layers = [{{ type = "dense", w_var = 1.0 }}, {{ type = "rbf", gamma = {gamma} }}]',
-}
 NOISE = 0.1
+
+
+def toml(value):
+    """A value as TOML writes it within a line."""
+    if isinstance(value, dict):
+        return "{ " + ", ".join(f"{key} = {toml(v)}" for key, v in value.items()) + " }"
+    return "[" + ", ".join(map(toml, value)) + "]" if isinstance(value, list) else json.dumps(value)
 
 
 class Job:
@@ -23,16 +26,15 @@ class Job:
         self.place.mkdir(parents=True, exist_ok=True)
         self.store = self.place / f"{name}-store"
         output = options.get("output", "nngp")
-        kernel = KERNELS[options.get("kernel", "relu")]
-        if "gamma" in options:
-            kernel = kernel.format(gamma=options["gamma"])
+        layers = options.get("layers", networks.RELU_FC)
+        shape = f"shape = {toml(options['shape'])}\n" if len(options.get("shape", [])) > 1 else ""
         test = f'test = [{{ name = "test", x = "{data["test"]}" }}]\n' if "test" in data else ""
         self.file = self.place / f"{name}.toml"
         self.file.write_text(
             f'name = "{name}"\nstore = "{self.store}"\n'
-            f'[data]\ntrain = {{ x = "{data["x"]}", y = "{data["y"]}" }}\n{test}'
+            f'[data]\ntrain = {{ x = "{data["x"]}", y = "{data["y"]}" }}\n{test}{shape}'
             f'limit = {data["n"]}\ntargets = "values"\n'
-            f'[kernel]\noutput = "{output}"\n{kernel}\n'
+            f'[kernel]\noutput = "{output}"\nlayers = {toml(layers)}\n'
             f'[gp]\nkernel = "nngp"\nnoise_var = {NOISE}\nnoise_ladder = 1\n'
             f'[compute]\ntile = {options["tile"]}\n'
         )

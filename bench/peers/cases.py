@@ -3,17 +3,21 @@
 Sizes are those of the claims; `quick` ones only prove that everything runs.
 """
 
+import json
+import math
 import shutil
 import subprocess
 
-from . import machine
+from . import machine, networks
 from .bench_job import NOISE, Job
-from .sides import HERE, Peer, Program, RawFiles, python
+from .sides import HERE, Peer, PerEntry, Program, Published, RawFiles, python
 
 SIZES = {
     # case: (full, quick)
     "factor": ([8192, 16384], [768]),
     "gram": ([8000], [1000]),
+    # Each network has sizes of its own, in networks.py.
+    "kernels": ([None], [None]),
     "gram-store": ([16000], [1024]),
     "out-of-core": ([32768], [3000]),
     "processes": ([16384], [768]),
@@ -22,6 +26,8 @@ SIZES = {
     "gpr": ([8000], [700]),
 }
 WIDTH = 784
+OUTPUTS = {"nngp": ["nngp"], "both": ["nngp", "ntk"]}
+NO_FP32 = "Megagram has no fp32 kernels yet: its side is fp64 beside fp32 too"
 GPR = {"width": 16, "length": 4.0, "test_rows": 1000}
 
 
@@ -50,7 +56,8 @@ class Case:
                 for name, side in self.sides.items():
                     measured = side.once()
                     self.measurements.append({"side": name, "round": number} | measured)
-                    shown = [f"{measured[f]:.3f} {unit}" for f, unit in (("seconds", "s"), ("gflops", "GF/s")) if f in measured]
+                    units = (("seconds", "s"), ("gflops", "GF/s"), ("ms_per_entry", "ms an entry"))
+                    shown = [f"{measured[f]:.4g} {unit}" for f, unit in units if f in measured]
                     say(f"{self.name}: round {number}: {name}: {', '.join(shown)}, others {measured['others']:.0%}")
             if self.check:
                 self.check()
@@ -96,12 +103,15 @@ class Bench:
         return path
 
 
-def same_rows(case, job, matrix, n, peers):
-    """Compares the last rows of what Megagram stored with what each peer has."""
-    path = job.export(matrix, job.place / "last-rows.npy", "--rows", f"{n - 8}..{n}")
+def same_rows(case, job, matrix, n, peers, output=None):
+    """Compares the last of the first n rows of what Megagram stored with what each peer has."""
+    last = min(n, 8)
+    cut = ["--rows", f"{n - last}..{n}", "--cols", f"0..{n}", *(["--output", output] if output else [])]
+    path = job.export(matrix, job.place / "last-rows.npy", *cut)
     for name in peers:
-        difference = case.sides[name].compare(path, [n - 8, n])
-        case.notes.append(f"last 8 rows, {name} against Megagram: {difference:.1e} of the largest entry")
+        difference = case.sides[name].compare(path, [n - last, n], output)
+        of = f"{output}, " if output else ""
+        case.notes.append(f"{of}last {last} rows, {name} against Megagram: {difference:.1e} of the largest entry")
 
 
 def factor(bench, n):
@@ -125,25 +135,70 @@ def factor(bench, n):
 
 
 def gram(bench, n):
-    for kernel in ("relu", "erf"):
+    for kernel, layers in (("relu", networks.RELU_FC), ("erf", networks.ERF_FC)):
         for output in ("nngp", "both"):
             case, data = Case(f"gram-{kernel}-{output}-{n}"), bench.rows(n)
-            job = bench.job(case.name, data, kernel=kernel, output=output)
-            peer = [data["x"], kernel, "3", "1.6", "0.3", output]
+            job = bench.job(case.name, data, layers=layers, output=output)
+            modes = {
+                f"neural-tangents {mode}": neural_tangents(data, layers, [WIDTH], n, output, mode) for mode in ("jit", "batch")
+            }
             case.sides = {
                 "megagram, memory store": job.side("gram", flags=["--store", "memory://"]),
-                "neural-tangents jit": Peer("neural_tangents", "neural_tangents_gram.py", [*peer, "jit"]),
+                "neural-tangents jit": modes["neural-tangents jit"],
                 "megagram, file store": job.side("gram", forget=[""]),
-                "neural-tangents batch": Peer("neural_tangents", "neural_tangents_gram.py", [*peer, "batch"]),
+                "neural-tangents batch": modes["neural-tangents batch"],
             }
             wanted = ("≥ 8" if output == "nngp" else "≥ 6") if kernel == "relu" else None
             for store in ("memory", "file"):
-                for mode in ("jit", "batch"):
-                    label = f"neural-tangents {mode} ÷ Megagram, {store} store"
-                    case.compare(label, f"neural-tangents {mode}", f"megagram, {store} store", "seconds", wanted)
-            case.check = lambda case=case, job=job: same_rows(
-                case, job, "gram", n, ["neural-tangents jit", "neural-tangents batch"]
-            ) if output == "nngp" else None
+                for mode in modes:
+                    case.compare(f"{mode} ÷ Megagram, {store} store", mode, f"megagram, {store} store", "seconds", wanted)
+
+            def check(case=case, job=job, modes=modes, output=output):
+                for matrix in OUTPUTS[output]:
+                    same_rows(case, job, "gram", n, modes, matrix)
+
+            case.check = check
+            yield case
+
+
+def neural_tangents(data, layers, shape, rows, output, mode, dtype="float64", environment=None):
+    arguments = [data["x"], json.dumps(layers), json.dumps(shape), str(rows), output, mode, dtype]
+    return Peer("neural_tangents", "neural_tangents_gram.py", arguments, environment)
+
+
+def kernels(bench, n):
+    """Milliseconds an entry of kernels; `n` instead of the networks' own sizes."""
+    # Two devices let `batch` use all cores; XLA computes most of a kernel on one core a device.
+    environment = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={machine.cores()}"}
+    for name, network in networks.timed(bench.quick).items():
+        ours, theirs = (n or network.n), min(n or network.n, network.peer_n)
+        for output in OUTPUTS:
+            case = Case(f"kernels-{name}-{output}-{ours}")
+            data = bench.rows(ours, math.prod(network.shape))
+            job = bench.job(case.name, data, layers=network.layers, shape=network.shape, output=output, tile=network.tile)
+            megagram = "megagram fp64"
+            case.sides = {megagram: PerEntry(job.side("gram", flags=["--store", "memory://"]), ours)}
+            modes = {"float64": "fp64", "float32": "fp32"} if theirs else {}
+            for dtype, short in modes.items():
+                mode = ",".join(map(str, network.batches))
+                side = neural_tangents(data, network.layers, network.shape, theirs, output, mode, dtype, environment)
+                case.sides[f"neural-tangents {short}"] = PerEntry(side, theirs)
+            # What was published are entries of the tangent kernel.
+            for short, value in (network.published or {}).items() if output == "both" else ():
+                case.sides[f"published {short}"] = Published(value, networks.SOURCE)
+            for side in [side for side in case.sides if side != megagram]:
+                case.compare(f"{side} ÷ Megagram fp64", side, megagram, "ms_per_entry")
+            if len(case.sides) == 1:
+                continue
+            case.notes += [NO_FP32] + ([network.note] if network.note else [])
+            case.notes += [f"{theirs} rows of neural-tangents, {ours} of Megagram"] if theirs else []
+
+            def check(case=case, job=job, output=output, theirs=theirs, modes=modes):
+                job.run(*job.command("gram"))
+                for matrix in OUTPUTS[output]:
+                    same_rows(case, job, "gram", theirs, [f"neural-tangents {short}" for short in modes.values()], matrix)
+
+            case.check = check if theirs else None
             yield case
 
 
@@ -239,7 +294,9 @@ def gpr(bench, n):
     case, data = Case(f"gpr-{n}"), bench.rows(n, GPR["width"], "gpr")
     test = bench.rows(GPR["test_rows"], GPR["width"], "gpr-test")
     gamma = GPR["width"] / (2 * GPR["length"] ** 2)
-    job = bench.job(case.name, data | {"test": test["x"]}, kernel="rbf", gamma=gamma)
+    # exp(-|x-y|²/2·LENGTH²), the inputs' covariance being x·y/d.
+    layers = [{"type": "dense", "w_var": 1.0}, {"type": "rbf", "gamma": gamma}]
+    job = bench.job(case.name, data | {"test": test["x"]}, layers=layers)
     stages = "gram+factor+solve+border"
     arguments = [data["x"], data["y"], test["x"], str(GPR["length"]), str(NOISE)]
     case.sides = {
@@ -263,6 +320,7 @@ def gpr(bench, n):
 CASES = {
     "factor": factor,
     "gram": gram,
+    "kernels": kernels,
     "gram-store": gram_store,
     "out-of-core": out_of_core,
     "processes": processes,

@@ -32,7 +32,7 @@ class Record:
         text.append("| case | comparison | ratio | wanted | rounds | others |\n|---|---|---|---|---|---|")
         for case in self.cases:
             text += [ratio_row(case, comparison) for comparison in case.comparisons]
-        text.append("\n| case | side | seconds | GF/s | on |\n|---|---|---|---|---|")
+        text.append("\n| case | side | seconds | GF/s | ms an entry | on |\n|---|---|---|---|---|---|")
         for case in self.cases:
             text += [side_row(case, side) for side in case.sides]
         for case in self.cases:
@@ -58,8 +58,10 @@ def ratio_row(case, comparison):
 
 def side_row(case, side):
     measured = [m for m in case.measurements if m["side"] == side and m["round"] > 0]
-    values = {field: [m[field] for m in measured if m.get(field) is not None] for field in ("seconds", "gflops")}
+    fields = ("seconds", "gflops", "ms_per_entry")
+    values = {field: [m[field] for m in measured if m.get(field) is not None] for field in fields}
     about = case.about.get(side) or {}
     pools = [f"{p.get('internal_api')} {p.get('version')} {p.get('architecture') or ''}" for p in about.get("pools", [])]
     plain = [f"{key} {value}" for key, value in about.items() if key != "pools" and value is not None]
-    return f"| {case.name} | {side} | {spread(values['seconds'], 3)} | {spread(values['gflops'], 1)} | {'; '.join(plain + pools)} |"
+    shown = f"{spread(values['seconds'], 3)} | {spread(values['gflops'], 1)} | {spread(values['ms_per_entry'], 6)}"
+    return f"| {case.name} | {side} | {shown} | {'; '.join(plain + pools)} |"

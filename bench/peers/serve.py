@@ -24,7 +24,10 @@ def difference(ours, theirs):
 
 
 def serve(about, measure, rows=None):
-    """Answers `measure` with what `measure()` gives, and `compare` with how far `rows(first, end)` is from a file."""
+    """Answers `measure` with what `measure()` gives, and `compare` with how far `rows(first, end)` is from a file.
+
+    Of a peer with several matrices, `rows(first, end, output)` gives the one that `compare` names.
+    """
     answers = os.fdopen(os.dup(1), "w")
     os.dup2(2, 1)
 
@@ -38,5 +41,5 @@ def serve(about, measure, rows=None):
         if command["do"] == "measure":
             say(measure())
         elif command["do"] == "compare":
-            first, end = command["rows"]
-            say({"difference": difference(np.load(command["path"]), rows(first, end))})
+            theirs = rows(*command["rows"], *filter(None, [command.get("output")]))
+            say({"difference": difference(np.load(command["path"]), theirs)})

@@ -86,14 +86,41 @@ class Peer:
     def once(self):
         return watched(lambda: self.ask(do="measure"), lambda: machine.process_seconds(self.child.pid))
 
-    def compare(self, path, rows):
-        return self.ask(do="compare", path=str(path), rows=rows)["difference"]
+    def compare(self, path, rows, output=None):
+        return self.ask(do="compare", path=str(path), rows=rows, output=output)["difference"]
 
     def close(self):
         self.child.stdin.close()
         self.child.wait()
         if self.after:
             self.after()
+
+
+class PerEntry:
+    """Another side, with its milliseconds for each of the distinct pairs of n rows."""
+
+    def __init__(self, side, n):
+        self.side, self.pairs = side, n * (n + 1) / 2
+
+    def once(self):
+        measured = self.side.once()
+        return measured | {"ms_per_entry": 1e3 * measured["seconds"] / self.pairs}
+
+    def __getattr__(self, name):
+        return getattr(self.side, name)
+
+
+class Published:
+    """A number from elsewhere, the same each time."""
+
+    def __init__(self, ms_per_entry, source):
+        self.ms_per_entry, self.command, self.about = ms_per_entry, [source], {"source": source}
+
+    def once(self):
+        return {"ms_per_entry": self.ms_per_entry, "others": 0.0}
+
+    def close(self):
+        pass
 
 
 class RawFiles:
