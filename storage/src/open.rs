@@ -20,7 +20,7 @@ use bytes::Bytes;
 use futures::{StreamExt, TryStreamExt};
 use object_store::local::LocalFileSystem;
 use object_store::{GetResultPayload, ObjectStore, ObjectStoreExt, PutMode, PutOptions, PutPayload};
-use tokio::runtime::Runtime;
+use tokio::runtime::{Handle, Runtime};
 
 use crate::error::{Error, Result};
 use crate::key::Key;
@@ -78,11 +78,24 @@ impl Traffic {
     }
 }
 
+/// The I/O threads. The last to hold the store may be one of them, which must not wait for itself.
+struct Threads(Option<Runtime>);
+
+impl Drop for Threads {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            runtime.shutdown_background();
+        }
+    }
+}
+
 /// An object store, opened. Cheap to clone.
 #[derive(Clone)]
 pub struct Store {
     objects: Arc<dyn ObjectStore>,
-    runtime: Arc<Runtime>,
+    /// For as long as the store is held.
+    _threads: Arc<Threads>,
+    runtime: Handle,
     meter: Arc<Meter>,
     url: Arc<str>,
     folder: Option<Arc<std::path::Path>>,
@@ -152,7 +165,9 @@ impl Store {
                 };
                 (objects, None)
             };
-        Ok(Self { objects, runtime: Arc::new(runtime), meter: Arc::default(), url: location.into(), folder })
+        let handle = runtime.handle().clone();
+        let threads = Arc::new(Threads(Some(runtime)));
+        Ok(Self { objects, _threads: threads, runtime: handle, meter: Arc::default(), url: location.into(), folder })
     }
 
     /// The location the store was opened with.
@@ -176,7 +191,7 @@ impl Store {
         }
     }
 
-    pub(crate) fn runtime(&self) -> &Runtime {
+    pub(crate) fn runtime(&self) -> &Handle {
         &self.runtime
     }
 
@@ -335,5 +350,22 @@ impl Store {
             Ok(()) | Err(object_store::Error::NotFound { .. }) => Ok(()),
             Err(e) => Err(self.failed("remove", key, &e)),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_io_thread_may_be_the_last_to_hold_the_store() {
+        let store = Store::open("memory://").unwrap();
+        let (tell, told) = std::sync::mpsc::channel();
+        let threads = store.runtime().clone();
+        threads.spawn(async move {
+            let dropped = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| drop(store)));
+            tell.send(dropped.is_ok()).unwrap();
+        });
+        assert!(told.recv().unwrap());
     }
 }
