@@ -156,7 +156,7 @@ impl Network {
     pub fn rows(&self, x: &[f64], rows: usize) -> RowState {
         let d = self.inputs.width;
         debug_assert_eq!(x.len(), rows * d);
-        let mut state = RowState { kept: Kept::new(&self.slots, rows), nngp: Vec::new(), ntk: Vec::new() };
+        let mut state = RowState { kept: Kept::new(&self.slots, rows, self.lanes), nngp: Vec::new(), ntk: Vec::new() };
         if let (Some(slot), Some(mask)) = (self.mask, self.inputs.mask) {
             for (row, values) in x.chunks_exact(d).enumerate() {
                 learn_mask(&mut state.kept, slot, row, values, self.channels, mask);
@@ -282,7 +282,7 @@ impl Network {
 
     /// Bytes of the [`RowState`] of a block of `rows` rows.
     pub fn row_bytes(&self, rows: usize) -> usize {
-        self.slots.iter().map(|slot| slot.bytes(rows)).sum::<usize>() + 2 * rows * size_of::<f64>()
+        self.slots.iter().map(|slot| slot.bytes(rows, self.lanes)).sum::<usize>() + 2 * rows * size_of::<f64>()
     }
 
     /// Floating-point operations of `rows` × `cols` entries: for each pair of positions 2 a channel for the scalar
