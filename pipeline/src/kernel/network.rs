@@ -178,9 +178,9 @@ impl Network {
             let features = ensemble.rows(self.level, x, rows, self.inputs.mask);
             let [nngp, ntk] = [0, 1].map(|output| features[output].diagonal(self.level));
             let ntk = if self.has_ntk() { ntk } else { Vec::new() };
-            return RowState { kept: Kept::new(&[], rows), nngp, ntk, features };
+            return RowState { kept: Kept::new(&[], rows, self.lanes), nngp, ntk, features };
         }
-        let (kept, features) = (Kept::new(&self.slots, rows), Default::default());
+        let (kept, features) = (Kept::new(&self.slots, rows, self.lanes), Default::default());
         let mut state = RowState { kept, nngp: Vec::new(), ntk: Vec::new(), features };
         if let (Some(slot), Some(mask)) = (self.mask, self.inputs.mask) {
             for (row, values) in x.chunks_exact(d).enumerate() {
@@ -323,7 +323,8 @@ impl Network {
             let each = if self.has_ntk() { 2 } else { 1 };
             ensemble.features().saturating_mul(each * size_of::<f64>()).saturating_mul(rows)
         });
-        let slots = if features > 0 { 0 } else { self.slots.iter().map(|slot| slot.bytes(rows)).sum::<usize>() };
+        let slots =
+            if features > 0 { 0 } else { self.slots.iter().map(|slot| slot.bytes(rows, self.lanes)).sum::<usize>() };
         features.saturating_add(slots).saturating_add(2 * rows * size_of::<f64>())
     }
 

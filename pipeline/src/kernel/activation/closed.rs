@@ -9,6 +9,9 @@ pub(crate) trait ClosedForm<const PLANES: usize>: Debug + Copy + Send + Sync {
     /// Operations for each entry, roughly.
     const FLOPS: u64;
 
+    /// Whether `entry` gives equal rows the bits of the diagonal; if not, they are put there.
+    const EXACT: bool = false;
+
     /// The diagonal and the numbers of a row of variance `q`.
     fn row(&self, q: f64) -> ([f64; PLANES], Dual);
 
@@ -86,11 +89,12 @@ impl<T: ClosedForm<PLANES>, const PLANES: usize> Whole<'_, T, PLANES> {
     fn all<const FMA: bool, const NTK: bool, const EACH: bool>(self) {
         let Block { xs, first, ys, column, parts, .. } = self.block;
         let lanes = parts.lanes;
+        let (xs, ys) = (xs.from(first), ys.from(column));
         for (e, (p, q)) in parts.x.iter().zip(parts.y).enumerate() {
             let k = &mut parts.k[e * lanes..][..lanes];
             let t = if NTK { &mut parts.t[e * lanes..][..lanes] } else { &mut [] };
-            let rows = xs.at(*p as usize, first, lanes);
-            let column = ys.at(*q as usize, column, if EACH { lanes } else { 1 });
+            let rows = xs.at(*p as usize, lanes);
+            let column = ys.at(*q as usize, if EACH { lanes } else { 1 });
             entries::<T, PLANES, FMA, NTK, EACH>(self.form, rows, column, k, t);
         }
     }
@@ -142,9 +146,6 @@ fn piece<
         planes[p] = load::<WHOLE>(rows.plane(p), from);
         columns[p] = if EACH { load::<WHOLE>(column.plane(p), from) } else { [column.plane(p)[0]; WIDE] };
     }
-    let (f, slope) = rows.diagonal();
-    let (q, f, slope) = (load::<WHOLE>(rows.q(), from), load::<WHOLE>(f, from), load::<WHOLE>(slope, from));
-    let qc = if EACH { load::<WHOLE>(column.q(), from) } else { [column.q()[0]; WIDE] };
     let before = load::<WHOLE>(k, from);
     let (mut value, mut bend) = ([0.0; WIDE], [0.0; WIDE]);
     for i in 0..WIDE {
@@ -153,10 +154,18 @@ fn piece<
             (row[p], column[p]) = (planes[p][i], columns[p][i]);
         }
         let dual = form.entry::<FMA>(before[i], row, column);
-        // Equal rows have exactly the values of the diagonal.
-        let equal = (before[i] == q[i]) & (q[i] == qc[i]);
-        value[i] = if equal { f[i] } else { dual.f };
-        bend[i] = if equal { slope[i] } else { dual.slope };
+        (value[i], bend[i]) = (dual.f, dual.slope);
+    }
+    if !T::EXACT {
+        let (f, slope) = rows.diagonal();
+        let (q, f, slope) = (load::<WHOLE>(rows.q(), from), load::<WHOLE>(f, from), load::<WHOLE>(slope, from));
+        let qc = if EACH { load::<WHOLE>(column.q(), from) } else { [column.q()[0]; WIDE] };
+        for i in 0..WIDE {
+            // Equal rows have exactly the values of the diagonal.
+            let equal = (before[i] == q[i]) & (q[i] == qc[i]);
+            value[i] = if equal { f[i] } else { value[i] };
+            bend[i] = if equal { slope[i] } else { bend[i] };
+        }
     }
     store::<WHOLE>(&value, k, from);
     if NTK {

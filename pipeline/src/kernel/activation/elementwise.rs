@@ -224,10 +224,10 @@ mod tests {
 
     /// F and F' of a pair by the series, whatever the variances.
     fn series(activation: &Elementwise, q: [f64; 2], c: f64) -> [f64; 2] {
-        let mut terms = Terms::empty(1, 2, activation.planes());
+        let mut terms = Terms::empty(1, 2, 2, activation.planes());
         terms.learn(activation, 0, 0, &q);
         let (mut k, mut t) = ([c * (q[0] * q[1]).sqrt()], [1.0]);
-        activation.strip(Level::detect(), terms.at(0, 0, 1), terms.at(0, 1, 1), &mut k, &mut t);
+        activation.strip(Level::detect(), terms.from(0).at(0, 1), terms.from(1).at(0, 1), &mut k, &mut t);
         [k[0], t[0]]
     }
 

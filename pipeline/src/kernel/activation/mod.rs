@@ -89,8 +89,8 @@ pub(crate) trait Activation: Debug + Send + Sync {
                 let at = e * lanes + lane;
                 let k = &mut parts.k[at..at + each_lane];
                 let t = if parts.t.is_empty() { &mut [] } else { &mut parts.t[at..at + each_lane] };
-                let rows = xs.at(*p as usize, first + lane, each_lane);
-                self.strip(level, rows, ys.at(*q as usize, column + lane, 1), k, t);
+                let rows = xs.from(first + lane).at(*p as usize, each_lane);
+                self.strip(level, rows, ys.from(column + lane).at(*q as usize, 1), k, t);
             }
         }
     }
@@ -116,10 +116,13 @@ pub(crate) struct Dual {
     pub(crate) slope: f64,
 }
 
-/// What an activation keeps for each position of each row of a block, position by position.
+/// What an activation keeps for each position of each row of a block. Rows that go through the network together
+/// lie together, position by position.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
-    rows: usize,
+    pixels: usize,
+    /// Rows that lie together.
+    lanes: usize,
     /// From a plane to the next.
     stride: usize,
     planes: usize,
@@ -133,12 +136,26 @@ pub(crate) struct Terms {
 }
 
 impl Terms {
-    /// Room for `pixels` positions of `rows` rows.
-    pub(crate) fn empty(pixels: usize, rows: usize, planes: usize) -> Terms {
-        let total = pixels * rows;
+    /// Room for `pixels` positions of `rows` rows, `lanes` of which go through the network together.
+    pub(crate) fn empty(pixels: usize, rows: usize, lanes: usize, planes: usize) -> Terms {
+        let total = pixels * Terms::whole(rows, lanes);
         let stride = Terms::stride(total);
         let zeros = || vec![0.0; total];
-        Terms { rows, stride, planes, q: zeros(), f: zeros(), slope: zeros(), kept: vec![0.0; planes * stride] }
+        Terms {
+            pixels,
+            lanes,
+            stride,
+            planes,
+            q: zeros(),
+            f: zeros(),
+            slope: zeros(),
+            kept: vec![0.0; planes * stride],
+        }
+    }
+
+    /// Rows rounded up to whole groups of lanes.
+    fn whole(rows: usize, lanes: usize) -> usize {
+        rows.next_multiple_of(lanes)
     }
 
     /// An odd number of cache lines: planes a power of two apart would share a few sets of the first-level cache.
@@ -150,8 +167,9 @@ impl Terms {
     /// Learns the variances `q` of a position of the rows from `first` on.
     pub(crate) fn learn(&mut self, activation: &dyn Activation, pixel: usize, first: usize, q: &[f64]) {
         let mut one = vec![0.0; self.planes];
+        let from = self.from(first).at(pixel, q.len()).at;
         for (i, q) in q.iter().enumerate() {
-            let at = pixel * self.rows + first + i;
+            let at = from + i;
             let q = q.max(0.0);
             let dual = activation.row(q, &mut one);
             (self.q[at], self.f[at], self.slope[at]) = (q, dual.f, dual.slope);
@@ -161,20 +179,34 @@ impl Terms {
         }
     }
 
-    /// `len` rows from row `first` on at a position.
+    /// The rows from `first` on that go through the network together.
     #[inline(always)]
-    pub(crate) fn at(&self, pixel: usize, first: usize, len: usize) -> Span<'_> {
-        self.span(pixel * self.rows + first, len)
-    }
-
-    #[inline(always)]
-    fn span(&self, at: usize, len: usize) -> Span<'_> {
-        Span { terms: self, at, len }
+    pub(crate) fn from(&self, first: usize) -> Rows<'_> {
+        Rows { terms: self, at: first / self.lanes * self.lanes * self.pixels + first % self.lanes }
     }
 
     /// Bytes held by the terms of `rows` rows of an activation with this many planes.
-    pub(crate) fn bytes(rows: usize, planes: usize) -> usize {
-        (3 * rows + planes * Terms::stride(rows)) * size_of::<f64>()
+    pub(crate) fn bytes(pixels: usize, rows: usize, lanes: usize, planes: usize) -> usize {
+        let total = pixels.saturating_mul(Terms::whole(rows, lanes));
+        planes
+            .saturating_mul(Terms::stride(total))
+            .saturating_add(total.saturating_mul(3))
+            .saturating_mul(size_of::<f64>())
+    }
+}
+
+/// Rows of a block that go through the network together.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Rows<'a> {
+    terms: &'a Terms,
+    at: usize,
+}
+
+impl<'a> Rows<'a> {
+    /// `len` of them at a position.
+    #[inline(always)]
+    pub(crate) fn at(&self, pixel: usize, len: usize) -> Span<'a> {
+        Span { terms: self.terms, at: self.at + pixel * self.terms.lanes, len }
     }
 }
 

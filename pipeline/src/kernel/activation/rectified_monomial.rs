@@ -2,7 +2,7 @@
 
 use super::{Activation, Dual, Span, equal_rows, is_zero, norms};
 use crate::kernel::arguments::Arguments;
-use crate::kernel::elementary::{asin_over_pi, sine};
+use crate::kernel::elementary::{sine, turned};
 use crate::kernel::level::{Level, Work, mul_add};
 
 /// With the angle θ, c = cos θ and s = sin θ: F = (qq')^{n/2}·Jₙ/(2π), Jₙ = s·Pₙ(c) + (π−θ)·Hₙ(c), where
@@ -81,7 +81,7 @@ impl RectifiedMonomial {
     #[inline(always)]
     fn dual<const FMA: bool>(&self, c: f64, norm: f64) -> Dual {
         let s = sine(c);
-        let turned = 0.5 + asin_over_pi::<FMA>(c, s);
+        let turned = turned::<FMA>(c, s);
         let c = if c > 1.0 { 1.0 } else { c };
         let c = if c < -1.0 { -1.0 } else { c };
         let lower = (1..self.degree).fold(1.0, |power, _| power * norm);

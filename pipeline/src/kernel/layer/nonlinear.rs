@@ -91,7 +91,7 @@ impl Step for Applied {
         }
         // The diagonal is known: no need to compute it again.
         for pixel in 0..geometry.pixels() {
-            let (f, slope) = terms.at(pixel, first, lanes).diagonal();
+            let (f, slope) = terms.from(first).at(pixel, lanes).diagonal();
             state.k[pixel * lanes..][..lanes].copy_from_slice(f);
             for (t, slope) in state.t.iter_mut().skip(pixel * lanes).zip(slope) {
                 *t *= slope;

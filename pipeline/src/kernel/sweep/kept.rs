@@ -12,10 +12,10 @@ pub(crate) enum Slot {
 }
 
 impl Slot {
-    /// Bytes for `rows` rows.
-    pub(crate) fn bytes(self, rows: usize) -> usize {
+    /// Bytes for `rows` rows, `lanes` of which go through the network together.
+    pub(crate) fn bytes(self, rows: usize, lanes: usize) -> usize {
         match self {
-            Slot::Terms { pixels, planes } => Terms::bytes(pixels * rows, planes),
+            Slot::Terms { pixels, planes } => Terms::bytes(pixels, rows, lanes, planes),
             Slot::Numbers(count) => count * rows * size_of::<f64>(),
         }
     }
@@ -30,14 +30,15 @@ pub(crate) struct Kept {
 }
 
 impl Kept {
-    pub(crate) fn new(slots: &[Slot], rows: usize) -> Kept {
+    /// Room for `rows` rows, `lanes` of which go through the network together.
+    pub(crate) fn new(slots: &[Slot], rows: usize, lanes: usize) -> Kept {
         let (mut terms, mut numbers) = (Vec::new(), Vec::new());
         for slot in slots {
             let (pixels, planes, count) = match *slot {
                 Slot::Terms { pixels, planes } => (pixels, planes, 0),
                 Slot::Numbers(count) => (0, 0, count),
             };
-            terms.push(Terms::empty(pixels, rows, planes));
+            terms.push(Terms::empty(pixels, rows, lanes, planes));
             numbers.push(vec![0.0; count * rows]);
         }
         Kept { rows, terms, numbers }
