@@ -86,7 +86,7 @@ fn a_run_from_nothing_does_what_plan_says() {
 #[test]
 fn a_plan_needs_no_word_on_classes_nor_a_target_column() {
     let folder = Folder::new();
-    let job = job("curve = [100]", "memory = \"1000KiB\"\nworkers = 1", "nngp");
+    let job = job("curve = [100]", "memory = \"1100KiB\"\nworkers = 1", "nngp");
     job.write(&folder);
     let text = std::fs::read_to_string(folder.path("job.toml")).unwrap();
     let labels = text.replace("classes = 10\n", "");
