@@ -31,7 +31,7 @@ fn workers_processes_and_memory_change_no_byte() {
     let wanted = computed(&folder.path("base"));
     assert_eq!(wanted.keys().filter(|k| k.contains("/tiles/")).count(), 2 * 66, "gram and factor");
     // A budget in which neither the factor's triangle nor one strip of V fits.
-    let small = "1000KiB";
+    let small = "1100KiB";
     let ways: [&[&str]; 9] = [
         &["--workers", "2", "--memory", "1GiB"],
         &["--workers", "3", "--memory", "8MiB"],
