@@ -10,7 +10,7 @@ import subprocess
 
 from . import machine, networks
 from .bench_job import NOISE, Job
-from .sides import HERE, Peer, PerEntry, Program, Published, RawFiles, python
+from .sides import HERE, Failed, Peer, PerEntry, Program, Published, RawFiles, python
 
 SIZES = {
     # case: (full, quick)
@@ -36,7 +36,7 @@ class Case:
 
     def __init__(self, name):
         self.name, self.sides, self.comparisons, self.notes = name, {}, [], []
-        self.measurements, self.about, self.check = [], {}, None
+        self.measurements, self.about, self.check, self.broken = [], {}, None, {}
 
     def compare(self, label, over, under, field, wanted=None):
         self.comparisons.append({"label": label, "over": over, "under": under, "field": field, "wanted": wanted})
@@ -53,8 +53,17 @@ class Case:
         """Round 0 warms up and does not count."""
         try:
             for number in range(rounds + 1):
-                for name, side in self.sides.items():
-                    measured = side.once()
+                for name, side in list(self.sides.items()):
+                    try:
+                        measured = side.once()
+                    except Failed as error:
+                        # A peer that breaks down says something too; we may not.
+                        if name.startswith(("megagram", "own")):
+                            raise
+                        self.notes.append(f"{name} broke down and is left out: {error}")
+                        say(f"{self.name}: round {number}: {name}: {error}")
+                        self.broken[name] = self.sides.pop(name)
+                        continue
                     self.measurements.append({"side": name, "round": number} | measured)
                     units = (("seconds", "s"), ("gflops", "GF/s"), ("ms_per_entry", "ms an entry"))
                     shown = [f"{measured[f]:.4g} {unit}" for f, unit in units if f in measured]
@@ -63,7 +72,7 @@ class Case:
                 self.check()
         finally:
             self.about = {name: side.about for name, side in self.sides.items()}
-            for side in self.sides.values():
+            for side in (*self.sides.values(), *self.broken.values()):
                 side.close()
 
 
@@ -108,7 +117,7 @@ def same_rows(case, job, matrix, n, peers, output=None):
     last = min(n, 8)
     cut = ["--rows", f"{n - last}..{n}", "--cols", f"0..{n}", *(["--output", output] if output else [])]
     path = job.export(matrix, job.place / "last-rows.npy", *cut)
-    for name in peers:
+    for name in (peer for peer in peers if peer in case.sides):
         difference = case.sides[name].compare(path, [n - last, n], output)
         of = f"{output}, " if output else ""
         case.notes.append(f"{of}last {last} rows, {name} against Megagram: {difference:.1e} of the largest entry")
