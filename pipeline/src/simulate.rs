@@ -7,8 +7,6 @@
 use std::cmp::Reverse;
 use std::collections::{BinaryHeap, HashMap, HashSet, VecDeque};
 
-use serde::{Deserialize, Serialize};
-
 use crate::dataflow::{QUEUE_MAX, window};
 use crate::error::{Error, Result};
 use crate::pass::Pass;
@@ -16,7 +14,7 @@ use crate::schedule::residency::{Acquire, Planned, Replay, Room};
 use crate::schedule::{Name, Op, Task};
 
 /// What a pass runs on.
-#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Machine {
     /// Floating-point operations a worker does in a second.
     pub flops: f64,
@@ -40,7 +38,7 @@ impl Machine {
 }
 
 /// How a pass went.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Simulated {
     /// Seconds until the last tile is stored.
     pub seconds: f64,
@@ -379,5 +377,28 @@ mod tests {
         let mut plain = factor(16, 24, (4, 1));
         plain.share(Owners::skewed(4), 1, 1);
         assert!(best.seconds <= 1.05 * simulate(&plain, (4, 1), &machine).unwrap().seconds);
+    }
+
+    /// Whatever the room, every rule has a plan that fits it and comes to its end.
+    #[test]
+    fn every_rule_comes_to_its_end_in_any_room() {
+        let machine = machine(1e-3, 1e8);
+        for processes in 1..=6 {
+            for (blocks, slots, workers) in
+                [(1, 5, 1), (5, 5, 1), (9, 6, 2), (9, 17, 1), (12, 33, 2), (17, 60, 3), (8, 400, 2)]
+            {
+                let mut pass = factor(blocks, slots, (processes, workers));
+                for owners in Owners::candidates(processes) {
+                    for flight in [1, 4] {
+                        pass.share(owners, workers, flight);
+                        let told = simulate(&pass, (processes, workers), &machine);
+                        assert!(
+                            told.is_ok(),
+                            "{blocks} blocks, {slots} slots, {workers} workers, {owners:?}: {told:?}"
+                        );
+                    }
+                }
+            }
+        }
     }
 }

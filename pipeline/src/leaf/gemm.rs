@@ -105,18 +105,22 @@ pub fn gemm_acc(c: &mut [f64], a: &[f64], b: &[f64], m: usize, n: usize, k: usiz
 /// `x`, `y`: rows × d, **row-major**, as data rows are stored; `out`: rows × rows, column-major, so
 /// `out[i + j·rows] = x_i · y_j`. What `out` held is not read.
 pub fn rows_gram(x: &[f64], y: &[f64], rows: usize, d: usize, out: &mut [f64]) {
-    debug_assert_eq!(x.len(), rows * d);
     debug_assert_eq!(y.len(), rows * d);
+    if begin(x, rows, d, out) {
+        // SAFETY: the lengths asserted are what the shape reads and writes.
+        unsafe { products(x.as_ptr(), y.as_ptr(), [rows, rows, d], out.as_mut_ptr(), rows) }
+    }
+}
+
+/// Whether there is a product to make; without columns it is zero.
+fn begin(x: &[f64], rows: usize, d: usize, out: &mut [f64]) -> bool {
+    debug_assert_eq!(x.len(), rows * d);
     debug_assert_eq!(out.len(), rows * rows);
+    blas();
     if d == 0 {
         out.fill(0.0);
     }
-    if rows == 0 || d == 0 {
-        return;
-    }
-    blas();
-    // SAFETY: the lengths above are what the shape reads and writes.
-    unsafe { products(x.as_ptr(), y.as_ptr(), [rows, rows, d], out.as_mut_ptr(), rows) }
+    rows > 0 && d > 0
 }
 
 /// Squares of the diagonal up to this side are made whole, and one larger by a row: for a single row BLIS adds in
@@ -129,17 +133,10 @@ const SQUARE: usize = 128;
 /// `x`: rows × d, row-major; `out`: rows × rows, column-major. Some of what is above the diagonal is written too,
 /// the rest stays as it is.
 pub fn rows_gram_lower(x: &[f64], rows: usize, d: usize, out: &mut [f64]) {
-    debug_assert_eq!(x.len(), rows * d);
-    debug_assert_eq!(out.len(), rows * rows);
-    if d == 0 {
-        out.fill(0.0);
+    if begin(x, rows, d, out) {
+        // SAFETY: the lengths asserted are what the halves read and write.
+        unsafe { lower(x.as_ptr(), rows, d, out.as_mut_ptr(), rows) }
     }
-    if rows == 0 || d == 0 {
-        return;
-    }
-    blas();
-    // SAFETY: the lengths above are what the halves read and write.
-    unsafe { lower(x.as_ptr(), rows, d, out.as_mut_ptr(), rows) }
 }
 
 /// Halves a square of the diagonal: what lies below both halves is one product.

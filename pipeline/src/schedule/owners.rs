@@ -81,6 +81,19 @@ impl Owners {
             Owners::Grid { .. } => self.rows_of(rows) * self.cols_of(cols),
         }
     }
+
+    /// The most targets that one process has in a panel of `cols` block columns whose first has `rows` block rows
+    /// from the diagonal down.
+    pub fn panel_of(self, rows: u32, cols: u32) -> u32 {
+        match self {
+            Owners::Skewed { processes } => (0..cols).map(|c| (rows - c).div_ceil(processes)).sum(),
+            // Most has who has the first column.
+            Owners::Grid { cols: across, patch, .. } => {
+                let own = (0..cols).filter(|c| c / patch % across == 0);
+                own.map(|c| self.rows_of(rows - c)).sum()
+            }
+        }
+    }
 }
 
 /// Of `count` neighbours dealt out in patches to `among`, the most that one gets, wherever they begin.
@@ -120,6 +133,22 @@ mod tests {
                         targets.iter().all(|t| *t <= owners.targets_of(rows, cols)),
                         "{owners:?} {rows}×{cols} {targets:?}"
                     );
+                }
+            }
+        }
+    }
+    #[test]
+    fn the_targets_told_of_a_panel_are_the_most_there_are() {
+        for processes in [1, 2, 3, 4, 6, 16] {
+            for owners in Owners::candidates(processes) {
+                for (first, rows, cols) in [(0u32, 9u32, 9u32), (3, 7, 2), (5, 12, 5), (2, 1, 1), (1, 20, 13)] {
+                    let mut targets = vec![0u32; processes];
+                    for (i, k) in (first..first + cols).flat_map(|k| (k..first + rows).map(move |i| (i, k))) {
+                        targets[owners.of(i, k)] += 1;
+                    }
+                    let told = owners.panel_of(rows, cols);
+                    assert!(targets.iter().all(|t| *t <= told), "{owners:?} {rows}×{cols}: {targets:?}, told {told}");
+                    assert!(processes > 1 || targets[0] == told);
                 }
             }
         }

@@ -71,11 +71,12 @@ impl Space {
         let needed = match panel.mode {
             // Two rounds of targets: one is finished and stored while the next begins.
             Mode::Strip => own * first + own * (w + 1) - own * (own + 1) / 2 + 2 * targets(panel.rows) + abreast,
-            Mode::Panel if self.owners == Owners::ALONE => {
-                let triangle = w * below as usize - w * (w - 1) / 2;
-                triangle + if first > 0 { w + abreast } else { self.slack.min(below as usize) }
+            Mode::Panel => {
+                // Where nobody else makes tiles and none lie to the left, nothing passes by.
+                let alone = first == 0 && self.owners.processes() == 1;
+                let passing = if alone { self.slack.min(below as usize) } else { own + abreast };
+                self.owners.panel_of(below, panel.width) as usize + passing
             }
-            Mode::Panel => targets(below) + own + abreast,
             Mode::Rect => targets(panel.rows) + own + abreast,
         };
         needed <= self.slots
