@@ -8,7 +8,7 @@ pub use compile::Inputs;
 use super::layer::{Chain, GlobalPool, learn_mask};
 use super::level::Level;
 use super::monte_carlo::{Ensemble, Features, MonteCarlo, StandardError};
-use super::sweep::{At, Geometry, Kept, Lanes, Pool, Shape, Slot, State};
+use super::sweep::{At, Geometry, Kept, Lanes, Pool, Shape, Slot, State, WIDE};
 use crate::leaf;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -178,25 +178,41 @@ impl Network {
             let features = ensemble.rows(self.level, x, rows, self.inputs.mask);
             let [nngp, ntk] = [0, 1].map(|output| features[output].diagonal(self.level));
             let ntk = if self.has_ntk() { ntk } else { Vec::new() };
-            return RowState { kept: Kept::new(&[], rows, self.lanes), nngp, ntk, features };
+            return RowState { kept: Kept::new(&[], rows, WIDE), nngp, ntk, features };
         }
-        let (kept, features) = (Kept::new(&self.slots, rows, self.lanes), Default::default());
+        let group = self.group(rows);
+        let (kept, features) = (Kept::new(&self.slots, rows, group), Default::default());
         let mut state = RowState { kept, nngp: Vec::new(), ntk: Vec::new(), features };
         if let (Some(slot), Some(mask)) = (self.mask, self.inputs.mask) {
-            for (row, values) in x.chunks_exact(d).enumerate() {
-                learn_mask(&mut state.kept, slot, row, values, self.channels, mask);
+            let filled = std::iter::repeat_n(vec![0.0; d], self.whole(rows) - rows);
+            let given = x.chunks_exact(d).map(<[f64]>::to_vec);
+            for (row, values) in given.chain(filled).enumerate() {
+                learn_mask(&mut state.kept, slot, row, &values, self.channels, mask);
             }
         }
         let squares = if matches!(self.plan, Plan::Flat) { self.squares(x, rows) } else { Vec::new() };
         let mut scratch = Scratch::default();
-        for first in (0..rows).step_by(self.lanes) {
-            let lanes = self.lanes.min(rows - first);
+        for first in (0..rows).step_by(group) {
+            let lanes = group.min(self.whole(rows) - first);
             let done = self.learn(x, first, lanes, &squares, &mut state.kept, &mut scratch);
             state.nngp.extend_from_slice(&done.k);
             state.ntk.extend_from_slice(&done.t);
             done.release(&mut scratch.pool);
         }
+        state.nngp.truncate(rows);
+        state.ntk.truncate(rows);
         state
+    }
+
+    /// How many of `rows` rows go through the network together.
+    fn group(&self, rows: usize) -> usize {
+        self.lanes.min(rows.next_multiple_of(WIDE))
+    }
+
+    /// The rows that go through the network for `rows` rows. With positions rows of zeros fill the last vector: a
+    /// layer then has whole vectors alone.
+    fn whole(&self, rows: usize) -> usize {
+        if matches!(self.plan, Plan::Flat) { rows } else { rows.next_multiple_of(WIDE) }
     }
 
     /// x·x/d for each row, by the same kernel of the BLAS that makes the tiles: only then do equal rows
@@ -262,13 +278,18 @@ impl Network {
         }
         let scale = 1.0 / d as f64;
         let Scratch { x: lanes_of_x, pool } = scratch;
-        for start in (0..side).step_by(self.lanes) {
-            let end = side.min(start + self.lanes);
+        let group = xs.kept.lanes();
+        for start in (0..side).step_by(group) {
+            let end = self.whole(side).min(start + group);
             if !flat {
-                lanes_of_x.load(&x[start * d..end * d], d);
+                lanes_of_x.load(&x[start * d..end.min(side) * d], d, end - start);
             }
-            for column in 0..if diagonal { end } else { side } {
-                let first = if diagonal { start.max(column) } else { start };
+            for column in 0..if diagonal { end.min(side) } else { side } {
+                let first = match (diagonal, flat) {
+                    (false, _) => start,
+                    (true, true) => start.max(column),
+                    (true, false) => start.max(column / WIDE * WIDE),
+                };
                 let lanes = end - first;
                 let at = At { level: self.level, xs: &xs.kept, first, ys: &ys.kept, column, each: false };
                 let place = first + column * side;
@@ -289,11 +310,11 @@ impl Network {
                     let y = &y[column * d..][..d];
                     self.sweep(&at, (&*lanes_of_x, first - start), Some(y), lanes, wants_ntk, pool)
                 };
-                if let Some(nngp) = &mut nngp {
-                    nngp[place..place + lanes].copy_from_slice(&done.k);
-                }
-                if let Some(ntk) = &mut ntk {
-                    ntk[place..place + done.t.len()].copy_from_slice(&done.t);
+                let rows = lanes.min(side - first);
+                for (tile, values) in [(&mut nngp, &done.k), (&mut ntk, &done.t)] {
+                    if let (Some(tile), false) = (tile, values.is_empty()) {
+                        tile[place..place + rows].copy_from_slice(&values[..rows]);
+                    }
                 }
                 done.release(pool);
             }
@@ -323,8 +344,11 @@ impl Network {
             let each = if self.has_ntk() { 2 } else { 1 };
             ensemble.features().saturating_mul(each * size_of::<f64>()).saturating_mul(rows)
         });
-        let slots =
-            if features > 0 { 0 } else { self.slots.iter().map(|slot| slot.bytes(rows, self.lanes)).sum::<usize>() };
+        let slots = if features > 0 {
+            0
+        } else {
+            self.slots.iter().map(|slot| slot.bytes(rows, self.group(rows))).sum::<usize>()
+        };
         features.saturating_add(slots).saturating_add(2 * rows * size_of::<f64>())
     }
 

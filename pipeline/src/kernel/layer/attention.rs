@@ -10,7 +10,7 @@ use super::position::{Encoding, Kind, Mix};
 use super::sandwich::Sandwich;
 use super::{Build, LayerSpec, typed};
 use crate::kernel::arguments::number;
-use crate::kernel::level::Level;
+use crate::kernel::level::{Level, Work};
 use crate::kernel::monte_carlo::{AttentionLayer, Weighing};
 use crate::kernel::read::{flag, known_word, variance, whole, word};
 use crate::kernel::spec::SpecError;
@@ -252,17 +252,17 @@ impl Step for Linear {
         }
         let pixels = state.geometry().pixels();
         let lanes = state.lanes;
+        let mut weights = pool.take(pixels * pixels);
+        let mut half = pool.take(state.k.len());
         for values in [&mut state.k, &mut state.t] {
-            if values.is_empty() {
-                continue;
+            if !values.is_empty() {
+                let (half, weights) = (&mut half, &mut weights);
+                at.level.run(Sandwich { at, slot: self.slot, pixels, lanes, values, half, weights });
             }
-            let mut half = pool.take(values.len());
-            at.level.run(Sandwich { at, slot: self.slot, pixels, lanes, values, half: &mut half });
-            pool.give(half);
         }
-        let State { k, t, .. } = state;
-        k.iter_mut().for_each(|k| *k = self.ov * *k + self.b_var);
-        t.iter_mut().zip(k).for_each(|(t, k)| *t = self.ov * *t + self.b_var + 2.0 * (*k - self.b_var));
+        pool.give(half);
+        pool.give(weights);
+        at.level.run(Outward { ov: self.ov, b_var: self.b_var, state });
     }
 
     fn rows(&self, level: Level, kept: &mut Kept, first: usize, state: &mut State, pool: &mut Pool) {
@@ -293,6 +293,22 @@ impl Step for Linear {
 
     fn flops(&self, geometry: Geometry) -> u64 {
         8 * geometry.pixels() as u64 + 8
+    }
+}
+
+/// The values' variance and the bias, of K and of Θ.
+struct Outward<'a> {
+    ov: f64,
+    b_var: f64,
+    state: &'a mut State,
+}
+
+impl Work for Outward<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Outward { ov, b_var, state: State { k, t, .. } } = self;
+        k.iter_mut().for_each(|k| *k = ov * *k + b_var);
+        t.iter_mut().zip(k).for_each(|(t, k)| *t = ov * *t + b_var + 2.0 * (*k - b_var));
     }
 }
 

@@ -1,8 +1,9 @@
 //! Read-outs, which end positions: `flatten`, `global_avg_pool`, `global_sum_pool`.
 
 use super::{Build, LayerSpec, typed};
+use crate::kernel::level::{Level, Work};
 use crate::kernel::spec::SpecError;
-use crate::kernel::sweep::{At, Geometry, Pool, State, Step};
+use crate::kernel::sweep::{At, Geometry, Pool, State, Step, WIDE};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -105,7 +106,7 @@ impl LayerSpec for Global {
 struct Trace;
 
 impl Step for Trace {
-    fn pairs(&self, _: &At<'_>, state: &mut State, _: &mut Pool) {
+    fn pairs(&self, at: &At<'_>, state: &mut State, _: &mut Pool) {
         let (geometry, lanes) = (state.geometry(), state.lanes);
         let pixels = geometry.pixels();
         let scale = 1.0 / pixels as f64;
@@ -113,16 +114,11 @@ impl Step for Trace {
             if values.is_empty() {
                 continue;
             }
-            for pixel in 1..pixels {
-                let (sum, rest) = values.split_at_mut(lanes);
-                if let Some(entry) = geometry.diagonal(pixel) {
-                    for (sum, value) in sum.iter_mut().zip(&rest[(entry - 1) * lanes..]) {
-                        *sum += value;
-                    }
-                }
-            }
+            let stride = geometry.diagonal(1).unwrap_or(1);
+            let mut sums = vec![0.0; lanes];
+            at.level.run(Sums { values, lanes, stride, sums: &mut sums });
             values.truncate(lanes);
-            values.iter_mut().for_each(|sum| *sum *= scale);
+            values.iter_mut().zip(sums).for_each(|(value, sum)| *value = sum * scale);
         }
         state.set_geometry(Geometry::POINT);
     }
@@ -138,16 +134,9 @@ impl Step for Trace {
 
 impl GlobalPool {
     /// Adds all entries of a state, lane by lane.
-    pub(crate) fn add(state: &State, k: &mut [f64], t: &mut [f64]) {
+    pub(crate) fn add(level: Level, state: &State, k: &mut [f64], t: &mut [f64]) {
         for (sums, values) in [(k, &state.k), (t, &state.t)] {
-            if sums.is_empty() {
-                continue;
-            }
-            for entry in values.chunks_exact(state.lanes) {
-                for (sum, value) in sums.iter_mut().zip(entry) {
-                    *sum += value;
-                }
-            }
+            level.run(Sums { values, lanes: state.lanes, stride: 1, sums });
         }
     }
 
@@ -182,7 +171,7 @@ impl Step for GlobalPool {
         let mut sums = State::new(Geometry::POINT, lanes, ntk, pool);
         sums.k.fill(0.0);
         sums.t.fill(0.0);
-        GlobalPool::add(state, &mut sums.k, &mut sums.t);
+        GlobalPool::add(at.level, state, &mut sums.k, &mut sums.t);
         self.finish(at, &mut sums.k, &mut sums.t);
         std::mem::replace(state, sums).release(pool);
     }
@@ -193,6 +182,32 @@ impl Step for GlobalPool {
 
     fn output(&self, _: Geometry) -> Geometry {
         Geometry::POINT
+    }
+}
+
+/// Adds every `stride`-th entry, lane by lane.
+struct Sums<'a> {
+    values: &'a [f64],
+    lanes: usize,
+    stride: usize,
+    sums: &'a mut [f64],
+}
+
+impl Work for Sums<'_> {
+    #[inline(always)]
+    fn run<const FMA: bool>(self) {
+        let Sums { values, lanes, stride, sums } = self;
+        for (wide, sums) in sums.chunks_mut(WIDE).enumerate() {
+            let mut sum = [0.0; WIDE];
+            for entry in values.chunks_exact(lanes).step_by(stride) {
+                let entry = &entry[wide * WIDE..];
+                match entry.first_chunk::<WIDE>() {
+                    Some(entry) => (0..WIDE).for_each(|lane| sum[lane] += entry[lane]),
+                    None => sum.iter_mut().zip(entry).for_each(|(sum, value)| *sum += value),
+                }
+            }
+            sums.iter_mut().zip(sum).for_each(|(sums, sum)| *sums += sum);
+        }
     }
 }
 

@@ -53,7 +53,7 @@ impl Network {
             let geometry = Geometry { shape: start, pairing: Pairing::Band { offset, wrapped } };
             let mut state = self.inputs_at(at, geometry, (x, y), (lanes, ntk), pool);
             self.chain[..split].iter().for_each(|step| step.pairs(at, &mut state, pool));
-            GlobalPool::add(&state, &mut sums.k, &mut sums.t);
+            GlobalPool::add(at.level, &state, &mut sums.k, &mut sums.t);
             state.release(pool);
         }
         pooling.finish(at, &mut sums.k, &mut sums.t);
@@ -97,7 +97,7 @@ impl Network {
             state.k.copy_from_slice(&squares[first..first + lanes]);
             state.t.fill(0.0);
         } else {
-            lanes_of_x.load(&x[first * d..(first + lanes) * d], d);
+            lanes_of_x.load(&x[first * d..(first * d + lanes * d).min(x.len())], d, lanes);
             let x = ((&*lanes_of_x, 0), None);
             let geometry = match self.plan {
                 // The variances are those of the band p' = p.
@@ -125,12 +125,14 @@ impl Network {
         let (xs, ys) = (self.rows(x, 1), self.rows(y, 1));
         let at = At { level: self.level, xs: &xs.kept, first: 0, ys: &ys.kept, column: 0, each: x == y };
         let mut scratch = Scratch::default();
-        scratch.x.load(x, self.inputs.width);
+        let lanes = xs.kept.lanes();
+        scratch.x.load(x, self.inputs.width, lanes);
         let other = (x != y).then_some(y);
-        let state = self.sweep(&at, (&scratch.x, 0), other, 1, self.has_ntk(), &mut scratch.pool);
+        let state = self.sweep(&at, (&scratch.x, 0), other, lanes, self.has_ntk(), &mut scratch.pool);
         let pixels = state.geometry().pixels();
         let by_x = |values: &[f64]| -> Vec<f64> {
-            (0..values.len()).map(|e| values[(e % pixels) * pixels + e / pixels]).collect()
+            let entries = values.len() / lanes;
+            (0..entries).map(|e| values[((e % pixels) * pixels + e / pixels) * lanes]).collect()
         };
         Positions { shape: self.ends, nngp: by_x(&state.k), ntk: by_x(&state.t) }
     }

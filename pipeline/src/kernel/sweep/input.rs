@@ -1,6 +1,6 @@
 //! The covariance of the inputs: scalar products over the channels.
 
-use super::{Parts, State};
+use super::{Parts, State, WIDE};
 use crate::kernel::level::{Level, Work, mul_add};
 
 /// Rows of data, transposed: `values[number · lanes + lane]`.
@@ -11,10 +11,11 @@ pub(crate) struct Lanes {
 }
 
 impl Lanes {
-    /// Takes in `lanes` rows of `width` numbers, row-major.
-    pub(crate) fn load(&mut self, rows: &[f64], width: usize) {
-        self.lanes = rows.len() / width.max(1);
-        self.values.resize(rows.len(), 0.0);
+    /// Takes in rows of `width` numbers, row-major; the lanes that they leave are rows of zeros.
+    pub(crate) fn load(&mut self, rows: &[f64], width: usize, lanes: usize) {
+        self.lanes = lanes;
+        self.values.clear();
+        self.values.resize(width * lanes, 0.0);
         for (lane, row) in rows.chunks_exact(width).enumerate() {
             for (number, value) in row.iter().enumerate() {
                 self.values[number * self.lanes + lane] = *value;
@@ -45,29 +46,32 @@ pub(crate) fn multiply(
             let Products { parts, x, from, y, channels } = self;
             let lanes = parts.lanes;
             let scale = 1.0 / channels as f64;
-            let of_x = |number: usize| &x.values[number * x.lanes + from..][..lanes];
             let places = parts.x.iter().zip(parts.y);
             for (k, (p, q)) in parts.k.chunks_exact_mut(lanes).zip(places) {
                 let (p, q) = (*p as usize * channels, *q as usize * channels);
-                k.fill(0.0);
-                for c in 0..channels {
-                    let xs = of_x(p + c);
-                    match y {
-                        Some(y) => {
-                            let y = y[q + c];
-                            for (k, x) in k.iter_mut().zip(xs) {
-                                *k = mul_add::<FMA>(*x, y, *k);
+                for (wide, k) in k.chunks_exact_mut(WIDE).enumerate() {
+                    let of_x = |number: usize| &x.values[number * x.lanes + from + wide * WIDE..][..WIDE];
+                    let mut sums = [0.0; WIDE];
+                    for c in 0..channels {
+                        let xs = of_x(p + c);
+                        match y {
+                            Some(y) => {
+                                let y = y[q + c];
+                                for lane in 0..WIDE {
+                                    sums[lane] = mul_add::<FMA>(xs[lane], y, sums[lane]);
+                                }
                             }
-                        }
-                        None => {
-                            for ((k, x), y) in k.iter_mut().zip(xs).zip(of_x(q + c)) {
-                                *k = mul_add::<FMA>(*x, *y, *k);
+                            None => {
+                                let ys = of_x(q + c);
+                                for lane in 0..WIDE {
+                                    sums[lane] = mul_add::<FMA>(xs[lane], ys[lane], sums[lane]);
+                                }
                             }
                         }
                     }
-                }
-                for k in k {
-                    *k *= scale;
+                    for lane in 0..WIDE {
+                        k[lane] = sums[lane] * scale;
+                    }
                 }
             }
         }

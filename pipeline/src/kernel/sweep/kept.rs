@@ -16,17 +16,25 @@ impl Slot {
     pub(crate) fn bytes(self, rows: usize, lanes: usize) -> usize {
         match self {
             Slot::Terms { pixels, planes } => Terms::bytes(pixels, rows, lanes, planes),
-            Slot::Numbers(count) => count * rows * size_of::<f64>(),
+            Slot::Numbers(count) => count * rows.next_multiple_of(lanes) * size_of::<f64>(),
         }
     }
 }
 
-/// What all layers keep of a block of rows, by slot. A number of a row is at `number · rows + row`.
+/// What all layers keep of a block of rows, by slot. Rows that go through the network together lie together, number
+/// by number: a stride of all rows would put the numbers of a row into a few sets of the cache.
 #[derive(Debug, Clone)]
 pub(crate) struct Kept {
-    rows: usize,
+    lanes: usize,
     terms: Vec<Terms>,
-    numbers: Vec<Vec<f64>>,
+    numbers: Vec<Numbers>,
+}
+
+/// The numbers of a slot, and how many a row has.
+#[derive(Debug, Clone)]
+struct Numbers {
+    count: usize,
+    values: Vec<f64>,
 }
 
 impl Kept {
@@ -39,9 +47,9 @@ impl Kept {
                 Slot::Numbers(count) => (0, 0, count),
             };
             terms.push(Terms::empty(pixels, rows, lanes, planes));
-            numbers.push(vec![0.0; count * rows]);
+            numbers.push(Numbers { count, values: vec![0.0; count * rows.next_multiple_of(lanes)] });
         }
-        Kept { rows, terms, numbers }
+        Kept { lanes, terms, numbers }
     }
 
     pub(crate) fn terms(&self, slot: usize) -> &Terms {
@@ -52,13 +60,33 @@ impl Kept {
         &mut self.terms[slot]
     }
 
-    /// One number of the rows `first`..`first + len`.
+    /// How many rows go through the network together.
+    pub(crate) fn lanes(&self) -> usize {
+        self.lanes
+    }
+
+    /// One number of the rows `first`..`first + len`, which go through the network together.
     #[inline(always)]
     pub(crate) fn numbers(&self, slot: usize, number: usize, first: usize, len: usize) -> &[f64] {
-        &self.numbers[slot][number * self.rows + first..][..len]
+        let (values, place) = (&self.numbers[slot].values, self.place(slot, number, first));
+        &values[place..][..len]
+    }
+
+    /// The first `count` numbers of these rows, and how far apart two numbers of a row are.
+    #[inline(always)]
+    pub(crate) fn all(&self, slot: usize, count: usize, first: usize, len: usize) -> (&[f64], usize) {
+        let (values, place) = (&self.numbers[slot].values, self.place(slot, 0, first));
+        (&values[place..][..(count.max(1) - 1) * self.lanes + len], self.lanes)
     }
 
     pub(crate) fn numbers_mut(&mut self, slot: usize, number: usize, first: usize, len: usize) -> &mut [f64] {
-        &mut self.numbers[slot][number * self.rows + first..][..len]
+        let place = self.place(slot, number, first);
+        &mut self.numbers[slot].values[place..][..len]
+    }
+
+    #[inline(always)]
+    fn place(&self, slot: usize, number: usize, row: usize) -> usize {
+        let (group, lane) = (row / self.lanes, row % self.lanes);
+        (group * self.numbers[slot].count + number) * self.lanes + lane
     }
 }

@@ -19,6 +19,9 @@ pub(crate) use state::{Parts, Pool, State};
 use super::level::Level;
 use std::fmt::Debug;
 
+/// Rows in a vector: the lanes of a network with positions are a multiple of it.
+pub(crate) const WIDE: usize = 8;
+
 /// Which rows a sweep is of: the rows of x from `first` on, and one row of y; or, with `each`, every lane's
 /// row of y is its row of x.
 #[derive(Debug, Clone, Copy)]
@@ -41,6 +44,12 @@ impl<'a> At<'a> {
     #[inline(always)]
     pub(crate) fn x(&self, slot: usize, number: usize, lanes: usize) -> &'a [f64] {
         self.xs.numbers(slot, number, self.first, lanes)
+    }
+
+    /// All `count` numbers of the lanes' rows of x, and how far apart two numbers of a row are.
+    #[inline(always)]
+    pub(crate) fn x_all(&self, slot: usize, count: usize, lanes: usize) -> (&'a [f64], usize) {
+        self.xs.all(slot, count, self.first, lanes)
     }
 
     /// The same of y: one number, or one for each lane.
