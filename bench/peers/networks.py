@@ -59,11 +59,11 @@ def timed(quick):
         "fc-relu": Timed(RELU_FC, [784], 4000, 4000, [1000, 4000], 512),
         "fc-tanh": Timed(fc(TANH), [784], 4000, 200, [25, 50, 100], 256, note=TANH_NOTE),
         "cnn3-flatten": Timed(cnn(3, "flatten"), image, 400, 100, [10, 25, 50], 32),
-        "cnn21-flatten": Timed(cnn(21, "flatten"), image, 100, 40, [20], 10, PUBLISHED["flatten"]),
-        "cnn3-pool16": Timed(cnn(3, "global_avg_pool"), small, 24, 8, [4, 8], 3),
-        "cnn3-pool32": Timed(cnn(3, "global_avg_pool"), image, 6, 4, [2], 2),
-        "cnn21-pool32": Timed(cnn(21, "global_avg_pool"), image, 3, 0, [], 1, PUBLISHED["global_avg_pool"]),
-        "attention50": Timed(attention(), [50, 16], 40, 40, [5, 10, 20], 5),
+        "cnn21-flatten": Timed(cnn(21, "flatten"), image, 128, 40, [20], 16, PUBLISHED["flatten"]),
+        "cnn3-pool16": Timed(cnn(3, "global_avg_pool"), small, 48, 8, [4, 8], 8),
+        "cnn3-pool32": Timed(cnn(3, "global_avg_pool"), image, 24, 4, [2], 8),
+        "cnn21-pool32": Timed(cnn(21, "global_avg_pool"), image, 24, 0, [], 8, PUBLISHED["global_avg_pool"]),
+        "attention50": Timed(attention(), [50, 16], 160, 40, [5, 10, 20], 16),
     }
     if quick:
         for network in networks.values():

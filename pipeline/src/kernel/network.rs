@@ -8,7 +8,7 @@ pub use compile::Inputs;
 use super::layer::{Chain, GlobalPool, learn_mask};
 use super::level::Level;
 use super::monte_carlo::{Ensemble, Features, MonteCarlo, StandardError};
-use super::sweep::{At, Geometry, Kept, Lanes, Pool, Shape, Slot, State, WIDE};
+use super::sweep::{At, Geometry, Kept, Lanes, Pool, Shape, Slot, State, WIDE, run};
 use crate::leaf;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
@@ -304,7 +304,7 @@ impl Network {
                         *k = product * scale;
                     }
                     state.t.fill(0.0);
-                    self.chain.iter().for_each(|step| step.pairs(&at, &mut state, pool));
+                    run(&self.chain, &at, &mut state, pool);
                     state
                 } else {
                     let y = &y[column * d..][..d];

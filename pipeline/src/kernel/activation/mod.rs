@@ -25,7 +25,7 @@ pub(crate) use elementwise::{Pointwise, pointwise};
 
 use super::arguments::{Entry, Param};
 use super::level::Level;
-use super::sweep::Parts;
+use super::sweep::{Buffer, Parts};
 use std::fmt::Debug;
 
 /// Every activation by its name, its arguments, and what builds it.
@@ -127,12 +127,12 @@ pub(crate) struct Terms {
     stride: usize,
     planes: usize,
     /// The variances that enter.
-    q: Vec<f64>,
+    q: Buffer,
     /// The diagonal, F(q, q) and F'(q, q).
-    f: Vec<f64>,
-    slope: Vec<f64>,
+    f: Buffer,
+    slope: Buffer,
     /// The activation's numbers, one plane after the other.
-    kept: Vec<f64>,
+    kept: Buffer,
 }
 
 impl Terms {
@@ -140,7 +140,7 @@ impl Terms {
     pub(crate) fn empty(pixels: usize, rows: usize, lanes: usize, planes: usize) -> Terms {
         let total = pixels * Terms::whole(rows, lanes);
         let stride = Terms::stride(total);
-        let zeros = || vec![0.0; total];
+        let zeros = || Buffer::zeros(total);
         Terms {
             pixels,
             lanes,
@@ -149,7 +149,7 @@ impl Terms {
             q: zeros(),
             f: zeros(),
             slope: zeros(),
-            kept: vec![0.0; planes * stride],
+            kept: Buffer::zeros(planes * stride),
         }
     }
 

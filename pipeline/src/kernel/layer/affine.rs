@@ -1,11 +1,11 @@
 //! `dense`, and what it shares with convolutions: variances, widths, parameterization.
 
 use super::{Build, LayerSpec, typed};
-use crate::kernel::level::{Affine, AffineNtk, Level, affine};
+use crate::kernel::level::{Affine, AffineNtk, affine};
 use crate::kernel::monte_carlo::{AffineLayer, WindowLayer};
 use crate::kernel::read::{variance, whole, word};
 use crate::kernel::spec::{Parameterization, SpecError};
-use crate::kernel::sweep::{At, Geometry, Pool, State, Step};
+use crate::kernel::sweep::{At, Entrywise, Geometry, Parts, Pool, State, Step};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -130,7 +130,11 @@ struct AffineStep(Affine);
 
 impl Step for AffineStep {
     fn pairs(&self, at: &At<'_>, state: &mut State, _: &mut Pool) {
-        step(at.level, &self.0, state);
+        self.entries(at, state.parts());
+    }
+
+    fn entrywise(&self) -> Option<&dyn Entrywise> {
+        Some(self)
     }
 
     fn flops(&self, _: Geometry) -> u64 {
@@ -138,7 +142,8 @@ impl Step for AffineStep {
     }
 }
 
-/// The map on a whole state.
-pub(super) fn step(level: Level, map: &Affine, state: &mut State) {
-    affine(level, map, &mut state.k, &mut state.t);
+impl Entrywise for AffineStep {
+    fn entries(&self, at: &At<'_>, parts: Parts<'_>) {
+        affine(at.level, &self.0, parts.k, parts.t);
+    }
 }

@@ -308,7 +308,7 @@ impl Work for Outward<'_> {
     fn run<const FMA: bool>(self) {
         let Outward { ov, b_var, state: State { k, t, .. } } = self;
         k.iter_mut().for_each(|k| *k = ov * *k + b_var);
-        t.iter_mut().zip(k).for_each(|(t, k)| *t = ov * *t + b_var + 2.0 * (*k - b_var));
+        t.iter_mut().zip(k.iter()).for_each(|(t, k)| *t = ov * *t + b_var + 2.0 * (*k - b_var));
     }
 }
 
@@ -332,10 +332,10 @@ impl Step for Root {
         }
         // Σ K·K and Σ K·Θ, one factor as keys and queries see it, one as values do.
         let (mut kk, mut kt) = (vec![0.0; lanes], vec![0.0; lanes]);
-        for (e, (mixed, plain)) in state.k.iter().zip(&values.k).enumerate() {
+        for (e, (mixed, plain)) in state.k.iter().zip(values.k.iter()).enumerate() {
             kk[e % lanes] += mixed * plain;
         }
-        for (e, (mixed_t, plain_t)) in state.t.iter().zip(&values.t).enumerate() {
+        for (e, (mixed_t, plain_t)) in state.t.iter().zip(values.t.iter()).enumerate() {
             kt[e % lanes] += state.k[e] * plain_t + values.k[e] * mixed_t;
         }
         let State { k, t, .. } = state;

@@ -6,7 +6,7 @@ use crate::kernel::level::Level;
 use crate::kernel::monte_carlo::Joined;
 use crate::kernel::read::{known_word, layers, word};
 use crate::kernel::spec::{Layer, SpecError, canonical_layers};
-use crate::kernel::sweep::{At, Geometry, Kept, Pool, State, Step};
+use crate::kernel::sweep::{At, Geometry, Kept, Pool, State, Step, run};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -196,21 +196,21 @@ impl Branches {
 fn join(join: Join, to: &mut State, from: &State) {
     match join {
         Join::Sum | Join::Concat => {
-            to.k.iter_mut().zip(&from.k).for_each(|(to, from)| *to += from);
-            to.t.iter_mut().zip(&from.t).for_each(|(to, from)| *to += from);
+            to.k.iter_mut().zip(from.k.iter()).for_each(|(to, from)| *to += from);
+            to.t.iter_mut().zip(from.t.iter()).for_each(|(to, from)| *to += from);
         }
         Join::Prod => {
-            for ((t, from_t), (k, from_k)) in to.t.iter_mut().zip(&from.t).zip(to.k.iter().zip(&from.k)) {
+            for ((t, from_t), (k, from_k)) in to.t.iter_mut().zip(from.t.iter()).zip(to.k.iter().zip(from.k.iter())) {
                 *t = *t * from_k + k * from_t;
             }
-            to.k.iter_mut().zip(&from.k).for_each(|(to, from)| *to *= from);
+            to.k.iter_mut().zip(from.k.iter()).for_each(|(to, from)| *to *= from);
         }
     }
 }
 
 impl Step for Branches {
     fn pairs(&self, at: &At<'_>, state: &mut State, pool: &mut Pool) {
-        self.run(state, pool, |chain, state, pool| chain.iter().for_each(|step| step.pairs(at, state, pool)));
+        self.run(state, pool, |chain, state, pool| run(chain, at, state, pool));
     }
 
     fn rows(&self, level: Level, kept: &mut Kept, first: usize, state: &mut State, pool: &mut Pool) {

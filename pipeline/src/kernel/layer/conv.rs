@@ -8,7 +8,7 @@ use super::window::{self, Axis, Padding, Window};
 use super::{Build, LayerSpec, typed};
 use crate::kernel::monte_carlo::WindowLayer;
 use crate::kernel::spec::{Parameterization, SpecError};
-use crate::kernel::sweep::{At, Geometry, Parts, Pool, State, Step};
+use crate::kernel::sweep::{At, Geometry, Parts, Pool, State, Step, in_parts, through};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -128,7 +128,16 @@ struct Average {
 
 impl Step for Average {
     fn pairs(&self, at: &At<'_>, state: &mut State, pool: &mut Pool) {
-        window::average(at.level, &self.axes, state, pool);
+        self.pairs_then(at, state, pool, &[]);
+    }
+
+    fn pairs_then(&self, at: &At<'_>, state: &mut State, pool: &mut Pool, behind: &[Arc<dyn Step>]) {
+        if state.geometry().bands().is_some() {
+            window::average_band(at.level, &self.axes, state, pool, |parts| through(behind, at, parts));
+        } else {
+            window::average_all(at.level, &self.axes, state, pool);
+            in_parts(behind, at, state);
+        }
     }
 
     fn flops(&self, _: Geometry) -> u64 {

@@ -5,7 +5,7 @@ use super::{Build, LayerSpec, typed};
 use crate::kernel::arguments::number;
 use crate::kernel::level::{Level, Work};
 use crate::kernel::spec::SpecError;
-use crate::kernel::sweep::{At, Geometry, Kept, Parts, Pool, Slot, State, Step};
+use crate::kernel::sweep::{At, Entrywise, Geometry, Kept, Parts, Pool, Slot, State, Step};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -122,9 +122,19 @@ impl Normalised {
     }
 }
 
+impl Entrywise for Normalised {
+    fn entries(&self, at: &At<'_>, parts: Parts<'_>) {
+        at.level.run(Scale { at, slot: self.slot, parts });
+    }
+}
+
 impl Step for Normalised {
     fn pairs(&self, at: &At<'_>, state: &mut State, _: &mut Pool) {
-        at.level.run(Scale { at, slot: self.slot, parts: state.parts() });
+        self.entries(at, state.parts());
+    }
+
+    fn entrywise(&self) -> Option<&dyn Entrywise> {
+        Some(self)
     }
 
     fn rows(&self, level: Level, kept: &mut Kept, first: usize, state: &mut State, pool: &mut Pool) {

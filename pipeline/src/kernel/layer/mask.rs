@@ -3,7 +3,7 @@
 
 use super::Build;
 use crate::kernel::level::Level;
-use crate::kernel::sweep::{At, Geometry, Kept, Parts, Pool, Slot, State, Step};
+use crate::kernel::sweep::{At, Entrywise, Geometry, Kept, Parts, Pool, Slot, State, Step};
 
 /// Zeroes every pair with a masked position. The slot has 1 for a position that counts, 0 for one that does
 /// not.
@@ -14,7 +14,21 @@ pub(super) struct Remask {
 
 impl Step for Remask {
     fn pairs(&self, at: &At<'_>, state: &mut State, _: &mut Pool) {
-        let Parts { k, t, x, y, lanes } = state.parts();
+        self.entries(at, state.parts());
+    }
+
+    fn entrywise(&self) -> Option<&dyn Entrywise> {
+        Some(self)
+    }
+
+    fn flops(&self, _: Geometry) -> u64 {
+        2
+    }
+}
+
+impl Entrywise for Remask {
+    fn entries(&self, at: &At<'_>, parts: Parts<'_>) {
+        let Parts { k, t, x, y, lanes } = parts;
         for (e, (p, q)) in x.iter().zip(y).enumerate() {
             let xs = at.x(self.slot, *p as usize, lanes);
             let ys = at.y(self.slot, *q as usize, lanes);
@@ -28,10 +42,6 @@ impl Step for Remask {
                 }
             }
         }
-    }
-
-    fn flops(&self, _: Geometry) -> u64 {
-        2
     }
 }
 
@@ -60,8 +70,16 @@ pub(super) struct Centres {
     pub(super) centres: Vec<usize>,
 }
 
+impl Entrywise for Centres {
+    fn entries(&self, _: &At<'_>, _: Parts<'_>) {}
+}
+
 impl Step for Centres {
     fn pairs(&self, _: &At<'_>, _: &mut State, _: &mut Pool) {}
+
+    fn entrywise(&self) -> Option<&dyn Entrywise> {
+        Some(self)
+    }
 
     fn rows(&self, _: Level, kept: &mut Kept, first: usize, state: &mut State, _: &mut Pool) {
         for (pixel, centre) in self.centres.iter().enumerate() {

@@ -5,7 +5,7 @@ use crate::kernel::activation::{Activation, Block, TABLE};
 use crate::kernel::arguments::{Arguments, Entry};
 use crate::kernel::level::Level;
 use crate::kernel::spec::SpecError;
-use crate::kernel::sweep::{At, Geometry, Kept, Pool, Slot, State, Step};
+use crate::kernel::sweep::{At, Entrywise, Geometry, Kept, Parts, Pool, Slot, State, Step};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -64,17 +64,21 @@ struct Applied {
     slot: usize,
 }
 
+impl Entrywise for Applied {
+    fn entries(&self, at: &At<'_>, parts: Parts<'_>) {
+        let (xs, ys) = (at.xs.terms(self.slot), at.ys.terms(self.slot));
+        let block = Block { xs, first: at.first, ys, column: at.column, each: at.each, parts };
+        self.activation.block(at.level, block);
+    }
+}
+
 impl Step for Applied {
     fn pairs(&self, at: &At<'_>, state: &mut State, _: &mut Pool) {
-        let block = Block {
-            xs: at.xs.terms(self.slot),
-            first: at.first,
-            ys: at.ys.terms(self.slot),
-            column: at.column,
-            each: at.each,
-            parts: state.parts(),
-        };
-        self.activation.block(at.level, block);
+        self.entries(at, state.parts());
+    }
+
+    fn entrywise(&self) -> Option<&dyn Entrywise> {
+        Some(self)
     }
 
     fn rows(&self, level: Level, kept: &mut Kept, first: usize, state: &mut State, pool: &mut Pool) {

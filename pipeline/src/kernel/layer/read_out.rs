@@ -117,7 +117,7 @@ impl Step for Trace {
             let stride = geometry.diagonal(1).unwrap_or(1);
             let mut sums = vec![0.0; lanes];
             at.level.run(Sums { values, lanes, stride, sums: &mut sums });
-            values.truncate(lanes);
+            values.resize(lanes);
             values.iter_mut().zip(sums).for_each(|(value, sum)| *value = sum * scale);
         }
         state.set_geometry(Geometry::POINT);

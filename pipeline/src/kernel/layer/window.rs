@@ -6,7 +6,7 @@ use crate::kernel::level::Level;
 use crate::kernel::monte_carlo::OUTSIDE;
 use crate::kernel::read::{known_word, sizes, word};
 use crate::kernel::spec::SpecError;
-use crate::kernel::sweep::{Geometry, Pairing, Pass, Pool, Shape, Slot, State};
+use crate::kernel::sweep::{Geometry, PART, Pairing, Parts, Pass, Pool, Shape, Slot, State};
 use serde_json::{Map, Value};
 
 /// What is beyond the edge.
@@ -217,8 +217,57 @@ pub(super) fn output(axes: &[Axis; 2], geometry: Geometry) -> Geometry {
 }
 
 /// A ← the mean over the window of A shifted along both positions: what a convolution with shared weights does
-/// to covariances (Novak et al. 2019). What is beyond the edge counts as zero.
-pub(super) fn average(level: Level, axes: &[Axis; 2], state: &mut State, pool: &mut Pool) {
+/// to covariances (Novak et al. 2019). What is beyond the edge counts as zero. Of a band, some rows at a
+/// time, and each through `then` while it is in the first-level cache.
+pub(super) fn average_band(
+    level: Level,
+    axes: &[Axis; 2],
+    state: &mut State,
+    pool: &mut Pool,
+    mut then: impl FnMut(Parts<'_>),
+) {
+    let (before, after) = (state.geometry(), output(axes, state.geometry()));
+    let (Some([h, w]), Some([ho, wo])) = (before.bands(), after.bands()) else {
+        return;
+    };
+    let lanes = state.lanes;
+    let (run, out) = (w.len * lanes, wo.len * lanes);
+    let factor = [0, 1].map(|at| 1.0 / axes[at].size as f64);
+    let once = [(1, 0, 0), (1, 0, 0)];
+    let (mut down, mut along) =
+        (Pass::new(run, once, ho.len, axes[0].size), Pass::new(lanes, once, wo.len, axes[1].size));
+    for e in 0..ho.len {
+        let (i, j) = ho.pair(e);
+        let from = axes[0].pairs(i, j).filter_map(|(a, _)| a.checked_sub(h.first).filter(|e| *e < h.len));
+        down.item(e * run, factor[0], from.map(|e| e * run));
+    }
+    for e in 0..wo.len {
+        let (i, j) = wo.pair(e);
+        let from = axes[1].pairs(i, j).filter_map(|(a, _)| a.checked_sub(w.first).filter(|e| *e < w.len));
+        along.joined(e * lanes, factor[1], from.map(|e| e * lanes));
+    }
+    let rows = (PART / run.max(out).max(1)).clamp(1, ho.len.max(1));
+    let mut sums = pool.take(rows * run);
+    let len = |values: &[f64]| if values.is_empty() { 0 } else { ho.len * out };
+    let (k, t) = (pool.take(len(&state.k)), pool.take(len(&state.t)));
+    let from = [std::mem::replace(&mut state.k, k), std::mem::replace(&mut state.t, t)];
+    state.set_geometry(after);
+    let mut parts = state.parts();
+    for e in (0..ho.len).step_by(rows) {
+        let end = ho.len.min(e + rows);
+        let part = parts.part(e * wo.len..end * wo.len);
+        for (from, to) in from.iter().zip([&mut *part.k, &mut *part.t]).filter(|(_, to)| !to.is_empty()) {
+            down.some(level, e..end, from, &mut sums, e * run);
+            along.repeated(level, [end - e, run, out], &sums, to);
+        }
+        then(part);
+    }
+    pool.give(sums);
+    from.into_iter().for_each(|values| pool.give(values));
+}
+
+/// The same of all pairs of positions.
+pub(super) fn average_all(level: Level, axes: &[Axis; 2], state: &mut State, pool: &mut Pool) {
     let lanes = state.lanes;
     let mut apply = |pass: Pass, state: &mut State, len: usize| {
         pass.apply(level, &mut state.k, len, pool);
@@ -227,51 +276,28 @@ pub(super) fn average(level: Level, axes: &[Axis; 2], state: &mut State, pool: &
     let before = state.geometry();
     let after = output(axes, before);
     let factor = [0, 1].map(|at| 1.0 / axes[at].size as f64);
-    if let (Some([h, w]), Some([ho, wo])) = (before.bands(), after.bands()) {
-        if !axes[0].is_identity() {
-            let run = w.len * lanes;
-            let mut pass = Pass::new(run, [(1, 0, 0), (1, 0, 0)]);
-            for e in 0..ho.len {
-                let (i, j) = ho.pair(e);
-                let from = axes[0].pairs(i, j).filter_map(|(a, _)| a.checked_sub(h.first).filter(|e| *e < h.len));
-                pass.item(e * run, factor[0], from.map(|e| e * run));
+    let ([h, w], [ho, wo]) = (before.shape, after.shape);
+    let run = w * lanes;
+    if !axes[0].is_identity() {
+        let mut pass = Pass::new(run, [(w, h * run, ho * run), (1, 0, 0)], ho * ho, axes[0].size);
+        for q in 0..ho {
+            for p in 0..ho {
+                let from = axes[0].pairs(p, q).map(|(a, b)| (b * w * h + a) * run);
+                pass.joined((q * w * ho + p) * run, factor[0], from);
             }
-            apply(pass, state, ho.len * run);
         }
-        if !axes[1].is_identity() {
-            let outer = (ho.len, w.len * lanes, wo.len * lanes);
-            let mut pass = Pass::new(lanes, [outer, (1, 0, 0)]);
-            for e in 0..wo.len {
-                let (i, j) = wo.pair(e);
-                let from = axes[1].pairs(i, j).filter_map(|(a, _)| a.checked_sub(w.first).filter(|e| *e < w.len));
-                pass.item(e * lanes, factor[1], from.map(|e| e * lanes));
+        apply(pass, state, ho * ho * w * run);
+    }
+    if !axes[1].is_identity() {
+        let outer = [(ho, w * ho * run, wo * ho * wo * lanes), (ho, run, wo * lanes)];
+        let mut pass = Pass::new(lanes, outer, wo * wo, axes[1].size);
+        for q in 0..wo {
+            for p in 0..wo {
+                let from = axes[1].pairs(p, q).map(|(a, b)| (b * ho * w + a) * lanes);
+                pass.joined((q * ho * wo + p) * lanes, factor[1], from);
             }
-            apply(pass, state, ho.len * wo.len * lanes);
         }
-    } else {
-        let ([h, w], [ho, wo]) = (before.shape, after.shape);
-        let run = w * lanes;
-        if !axes[0].is_identity() {
-            let mut pass = Pass::new(run, [(w, h * run, ho * run), (1, 0, 0)]);
-            for q in 0..ho {
-                for p in 0..ho {
-                    let from = axes[0].pairs(p, q).map(|(a, b)| (b * w * h + a) * run);
-                    pass.item((q * w * ho + p) * run, factor[0], from);
-                }
-            }
-            apply(pass, state, ho * ho * w * run);
-        }
-        if !axes[1].is_identity() {
-            let outer = [(ho, w * ho * run, wo * ho * wo * lanes), (ho, run, wo * lanes)];
-            let mut pass = Pass::new(lanes, outer);
-            for q in 0..wo {
-                for p in 0..wo {
-                    let from = axes[1].pairs(p, q).map(|(a, b)| (b * ho * w + a) * lanes);
-                    pass.item((q * ho * wo + p) * lanes, factor[1], from);
-                }
-            }
-            apply(pass, state, ho * ho * wo * wo * lanes);
-        }
+        apply(pass, state, ho * ho * wo * wo * lanes);
     }
     state.set_geometry(after);
 }
@@ -294,9 +320,9 @@ pub(super) fn sum(
         let run = sizes[at + 1..].iter().product::<usize>() * state.lanes;
         let outer = (sizes[..at].iter().product(), sizes[at] * run, out * run);
         if !axis.is_identity() {
-            let mut pass = Pass::new(run, [outer, (1, 0, 0)]);
+            let mut pass = Pass::new(run, [outer, (1, 0, 0)], out, axis.size);
             for i in 0..out {
-                pass.item(i * run, factor(axis, i), axis.taps(i).map(|a| a * run));
+                pass.joined(i * run, factor(axis, i), axis.taps(i).map(|a| a * run));
             }
             sizes[at] = out;
             let len = sizes.iter().product::<usize>() * state.lanes;

@@ -2,7 +2,7 @@
 
 use super::{Network, Plan, Positions, Scratch};
 use crate::kernel::layer::GlobalPool;
-use crate::kernel::sweep::{At, Geometry, Kept, Lanes, Pairing, Pool, Shape, State, multiply};
+use crate::kernel::sweep::{At, Geometry, Kept, Lanes, Pairing, Pool, Shape, State, multiply, run};
 
 /// The offsets of all bands of a shape.
 fn offsets(shape: Shape, wrapped: bool) -> impl Iterator<Item = [isize; 2]> {
@@ -52,7 +52,7 @@ impl Network {
             let offset = [0, 1].map(|axis| offset[axis] * stride[axis] as isize);
             let geometry = Geometry { shape: start, pairing: Pairing::Band { offset, wrapped } };
             let mut state = self.inputs_at(at, geometry, (x, y), (lanes, ntk), pool);
-            self.chain[..split].iter().for_each(|step| step.pairs(at, &mut state, pool));
+            run(&self.chain[..split], at, &mut state, pool);
             GlobalPool::add(at.level, &state, &mut sums.k, &mut sums.t);
             state.release(pool);
         }
@@ -74,7 +74,7 @@ impl Network {
             Some((sums, split)) => (sums, split + 1),
             None => (self.inputs_at(at, self.start(), (x, y), (lanes, ntk), pool), 0),
         };
-        self.chain[done..].iter().for_each(|step| step.pairs(at, &mut state, pool));
+        run(&self.chain[done..], at, &mut state, pool);
         state
     }
 

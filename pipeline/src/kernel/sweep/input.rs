@@ -1,21 +1,21 @@
 //! The covariance of the inputs: scalar products over the channels.
 
-use super::{Parts, State, WIDE};
+use super::{Buffer, Parts, State, WIDE};
 use crate::kernel::level::{Level, Work, mul_add};
 
 /// Rows of data, transposed: `values[number · lanes + lane]`.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Lanes {
     lanes: usize,
-    values: Vec<f64>,
+    values: Buffer,
 }
 
 impl Lanes {
     /// Takes in rows of `width` numbers, row-major; the lanes that they leave are rows of zeros.
     pub(crate) fn load(&mut self, rows: &[f64], width: usize, lanes: usize) {
         self.lanes = lanes;
-        self.values.clear();
-        self.values.resize(width * lanes, 0.0);
+        self.values.resize(width * lanes);
+        self.values.fill(0.0);
         for (lane, row) in rows.chunks_exact(width).enumerate() {
             for (number, value) in row.iter().enumerate() {
                 self.values[number * self.lanes + lane] = *value;

@@ -1,5 +1,6 @@
 //! What layers keep of a block of rows for the pairs to come.
 
+use super::Buffer;
 use crate::kernel::activation::Terms;
 
 /// What a layer will keep of each row.
@@ -34,7 +35,7 @@ pub(crate) struct Kept {
 #[derive(Debug, Clone)]
 struct Numbers {
     count: usize,
-    values: Vec<f64>,
+    values: Buffer,
 }
 
 impl Kept {
@@ -47,7 +48,7 @@ impl Kept {
                 Slot::Numbers(count) => (0, 0, count),
             };
             terms.push(Terms::empty(pixels, rows, lanes, planes));
-            numbers.push(Numbers { count, values: vec![0.0; count * rows.next_multiple_of(lanes)] });
+            numbers.push(Numbers { count, values: Buffer::zeros(count * rows.next_multiple_of(lanes)) });
         }
         Kept { lanes, terms, numbers }
     }

@@ -1,6 +1,8 @@
 //! The state of a block of pairs between two layers, and the buffers it lives in.
 
+use super::buffer::Buffer;
 use super::geometry::Geometry;
+use std::ops::Range;
 
 /// K and Θ of `lanes` pairs of rows at every pair of positions: `k[entry · lanes + lane]`. `t` is empty
 /// without an NTK.
@@ -8,8 +10,8 @@ use super::geometry::Geometry;
 pub(crate) struct State {
     geometry: Option<Geometry>,
     pub(crate) lanes: usize,
-    pub(crate) k: Vec<f64>,
-    pub(crate) t: Vec<f64>,
+    pub(crate) k: Buffer,
+    pub(crate) t: Buffer,
     located: Option<Geometry>,
     x: Vec<u32>,
     y: Vec<u32>,
@@ -24,6 +26,16 @@ pub(crate) struct Parts<'a> {
     /// The position of y of every entry.
     pub(crate) y: &'a [u32],
     pub(crate) lanes: usize,
+}
+
+impl Parts<'_> {
+    /// Some of the entries.
+    pub(crate) fn part(&mut self, entries: Range<usize>) -> Parts<'_> {
+        let numbers = entries.start * self.lanes..entries.end * self.lanes;
+        let t = if self.t.is_empty() { &mut [] } else { &mut self.t[numbers.clone()] };
+        let (x, y) = (&self.x[entries.clone()], &self.y[entries]);
+        Parts { k: &mut self.k[numbers], t, x, y, lanes: self.lanes }
+    }
 }
 
 impl State {
@@ -75,31 +87,27 @@ impl State {
 /// Buffers that are used again.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pool {
-    free: Vec<Vec<f64>>,
+    free: Vec<Buffer>,
 }
 
 impl Pool {
     /// A buffer of this length; what it holds is arbitrary.
-    pub(crate) fn take(&mut self, len: usize) -> Vec<f64> {
+    pub(crate) fn take(&mut self, len: usize) -> Buffer {
         if len == 0 {
-            return Vec::new();
+            return Buffer::default();
         }
-        let fits = self.free.iter().rposition(|free| free.capacity() >= len);
+        let fits = self.free.iter().rposition(|free| free.room() >= len);
         let mut buffer = match fits {
             Some(at) => self.free.swap_remove(at),
             None => self.free.pop().unwrap_or_default(),
         };
-        if buffer.len() > len {
-            buffer.truncate(len);
-        } else {
-            buffer.resize(len, 0.0);
-        }
+        buffer.resize(len);
         buffer
     }
 
     /// Gives a buffer back.
-    pub(crate) fn give(&mut self, buffer: Vec<f64>) {
-        if buffer.capacity() > 0 {
+    pub(crate) fn give(&mut self, buffer: Buffer) {
+        if buffer.room() > 0 {
             self.free.push(buffer);
         }
     }
