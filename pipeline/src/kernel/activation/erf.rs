@@ -43,19 +43,13 @@ impl<const SINGLE: bool> Erf<SINGLE> {
     }
 }
 
-/// √(1 − ρ²), see [`cosine_squared`].
-#[inline(always)]
-pub(super) fn cosine<const FMA: bool>(rho: f64, e: f64, e2: f64, product: f64) -> f64 {
-    cosine_squared::<FMA>(rho, e, e2, product).sqrt()
-}
-
-/// 1 − ρ² for ρ = 2b²k·ee', `product` = ee'. Since k² ≤ qq' it is at least e² + e'² − e²e'², which
+/// √(1 − ρ²) for ρ = 2b²k·ee', `product` = ee'. Since k² ≤ qq' it is at least √(e² + e'² − e²e'²), which
 /// holds when ρ has rounded to 1.
 #[inline(always)]
-fn cosine_squared<const FMA: bool>(rho: f64, e: f64, e2: f64, product: f64) -> f64 {
+pub(super) fn cosine<const FMA: bool>(rho: f64, e: f64, e2: f64, product: f64) -> f64 {
     let square = (1.0 - rho) * (1.0 + rho);
     let least = mul_add::<FMA>(e, e, mul_add::<FMA>(e2, e2, -(product * product)));
-    if square < least { least } else { square }
+    (if square < least { least } else { square }).sqrt()
 }
 
 impl<const SINGLE: bool> ClosedForm<1> for Erf<SINGLE> {
@@ -75,8 +69,8 @@ impl<const SINGLE: bool> ClosedForm<1> for Erf<SINGLE> {
         let product = row[0] * column[0];
         let rho = self.twice * k * product;
         if SINGLE {
-            let square = cosine_squared::<FMA>(rho, row[0], column[0], product);
-            let (asin, inverse) = single::asin_over_pi::<FMA>(rho, square);
+            let least = single::least::<FMA>(row[0], column[0]);
+            let (asin, inverse) = single::asin_over_pi::<FMA>(rho, least);
             return Dual { f: mul_add::<FMA>(self.scale, asin, self.shift), slope: self.slope * product * inverse };
         }
         let s = cosine::<FMA>(rho, row[0], column[0], product);

@@ -67,14 +67,19 @@ impl<const SINGLE: bool> ClosedForm<2> for Rectifier<SINGLE> {
     #[inline(always)]
     fn entry<const FMA: bool>(&self, k: f64, row: [f64; 2], column: [f64; 2]) -> Dual {
         let c = k * (row[1] * column[1]);
-        let (s, turned) = if SINGLE {
-            single::turned::<FMA>(c)
-        } else {
-            let s = sine(c);
-            (s, turned::<FMA>(c, s))
-        };
-        let slope = mul_add::<FMA>(self.turn, turned, self.opposite);
-        let f = mul_add::<FMA>(slope, k, row[0] * column[0] * s);
+        let side = row[0] * column[0];
+        if SINGLE {
+            // F = F'(±1)·k + (a−b)²/(2π)·√(qq')·(sin θ − θ·cos θ) with the angle θ ≤ π/2 from the nearer end: what is
+            // small near it is small by itself, and no error of f32 outweighs the angle.
+            let (angle, swell) = single::angle::<FMA>(c);
+            let near = k > 0.0;
+            let end = if near { self.opposite + self.turn } else { self.opposite };
+            let slope = mul_add::<FMA>(self.turn, if near { 1.0 - angle } else { angle }, self.opposite);
+            return Dual { f: mul_add::<FMA>(end, k, side * swell), slope };
+        }
+        let s = sine(c);
+        let slope = mul_add::<FMA>(self.turn, turned::<FMA>(c, s), self.opposite);
+        let f = mul_add::<FMA>(slope, k, side * s);
         Dual { f, slope }
     }
 }
