@@ -17,6 +17,8 @@ mod polynomial;
 mod rectified_monomial;
 mod rectifier;
 mod sign;
+#[cfg(test)]
+mod singles;
 mod sparse;
 mod trigonometric;
 

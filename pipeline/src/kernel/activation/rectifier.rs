@@ -72,8 +72,9 @@ impl<const SINGLE: bool> ClosedForm<2> for Rectifier<SINGLE> {
             // F = F'(±1)·k + (a−b)²/(2π)·√(qq')·(sin θ − θ·cos θ) with the angle θ ≤ π/2 from the nearer end: what is
             // small near it is small by itself, and no error of f32 outweighs the angle.
             let (angle, swell) = single::angle::<FMA>(c);
-            let near = k > 0.0;
+            let near = c > 0.0;
             let end = if near { self.opposite + self.turn } else { self.opposite };
+            let end = if c == 0.0 { self.opposite + 0.5 * self.turn } else { end };
             let slope = mul_add::<FMA>(self.turn, if near { 1.0 - angle } else { angle }, self.opposite);
             return Dual { f: mul_add::<FMA>(end, k, side * swell), slope };
         }
