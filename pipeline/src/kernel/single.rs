@@ -19,7 +19,7 @@ const SWELL: [f32; 6] =
 
 /// Minimax coefficients of `(asin(√z)/√z − 1)/(π·z)` on 0 ≤ z ≤ ½; the relative error of asin is 1.7e-8.
 const ASIN: [f32; 7] =
-    [0.053_052_44, 0.023_835_32, 0.014_818_268, 0.005_122_028_7, 0.024_783_069, -0.029_894_532, 0.035_669_68];
+    [0.053_052_44, 0.023_835_32, 0.014_818_268, 0.005_122_028_7, 0.024_783_07, -0.029_894_532, 0.035_669_68];
 
 /// Half of the least sin² that is not that of parallel rows (as for f64).
 const LEAST: f32 = 6.7e-16;

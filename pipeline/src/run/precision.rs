@@ -38,8 +38,8 @@ impl Run<'_> {
         let borne = noise_var / (20.0 * n.sqrt());
         let here = error.get(gram.output.name()).copied().unwrap_or(f64::NAN);
         self.summary.f32_layers = Some(Rounded { rows, error, borne: (upto >= Stage::Factor).then_some(borne) });
-        // Not a number is not borne either.
-        if upto >= Stage::Factor && !(here <= borne) {
+        let bears = here <= borne;
+        if upto >= Stage::Factor && !bears {
             return Err(Error::Usage(format!(
                 "kernel: layers with precision = \"f32\" leave an error of about {here:.1e} in {} ({MARGIN} times the largest \
                  among {rows} training rows), and noise_var {noise_var:.1e} with {n} rows bears {borne:.1e} \

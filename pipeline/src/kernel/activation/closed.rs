@@ -119,7 +119,7 @@ fn entries<T: ClosedForm<PLANES>, const PLANES: usize, const FMA: bool, const NT
         // The compiler must not know which piece it is: it would take eight together, and shuffle.
         piece::<T, PLANES, FMA, NTK, EACH, true>(&form, &numbers, k, t, black_box(at));
     }
-    if n % WIDE > 0 {
+    if !n.is_multiple_of(WIDE) {
         piece::<T, PLANES, FMA, NTK, EACH, false>(&form, &numbers, k, t, 0);
     }
 }
@@ -188,10 +188,10 @@ fn piece<
         let (q, qc) = (load::<WHOLE>(numbers.q, at), column_of::<EACH, WHOLE>(numbers.column_q, at));
         let (f, slope) = (load::<WHOLE>(numbers.f, at), load::<WHOLE>(numbers.slope, at));
         for i in 0..WIDE {
-            // Equal rows have exactly the values of the diagonal.
-            let equal = (before[i] == q[i]) & (q[i] == qc[i]);
-            value[i] = if equal { f[i] } else { value[i] };
-            bend[i] = if equal { slope[i] } else { bend[i] };
+            // Equal rows have exactly the values of the diagonal. By masks: of two conditions the compiler makes branches.
+            let mask = (u64::from(before[i] == q[i]) & u64::from(q[i] == qc[i])).wrapping_neg();
+            value[i] = f64::from_bits(f[i].to_bits() & mask | value[i].to_bits() & !mask);
+            bend[i] = f64::from_bits(slope[i].to_bits() & mask | bend[i].to_bits() & !mask);
         }
     }
     store::<WHOLE>(&value, k, at);
