@@ -17,10 +17,11 @@ mod polynomial;
 mod rectified_monomial;
 mod rectifier;
 mod sign;
-#[cfg(test)]
-mod singles;
 mod sparse;
 mod trigonometric;
+
+#[cfg(test)]
+mod tests;
 
 pub(crate) use closed::{Closed, ClosedForm};
 pub(crate) use elementwise::{Pointwise, pointwise};
