@@ -19,6 +19,11 @@ pub fn summary(s: &Summary) -> String {
         let errors: String = sampled.standard_error.iter().map(error).collect();
         line("monte carlo", format!("{} networks of width {}{errors}", sampled.samples, sampled.width));
     }
+    if let Some(rounded) = &s.f32_layers {
+        let errors: Vec<_> = rounded.error.iter().map(|(output, error)| format!("{output} ±{error:.1e}")).collect();
+        let borne = rounded.borne.map(|borne| format!(", of which the noise bears {borne:.1e}")).unwrap_or_default();
+        line("f32 layers", format!("{}{borne}", errors.join(", ")));
+    }
     if let Some(noise) = s.noise_var {
         let tried = if s.noise_tried.len() > 1 { format!(" (try {})", s.noise_tried.len()) } else { String::new() };
         line("noise_var", format!("{noise:e}{tried}"));

@@ -27,4 +27,4 @@ pub use job::{Compute, Covariance, Curve, Data, Gp, Job, Noise, Pair, TestSet};
 pub use plan::Forecast;
 pub use progress::{Progress, Silent};
 pub use run::{Plan, Stage, StagePlan, StoreSpeed, check, gemm_gflops, plan, run};
-pub use summary::{CurvePoint, Pivot, Sampled, SetScores, StageReport, Summary};
+pub use summary::{CurvePoint, Pivot, Rounded, Sampled, SetScores, StageReport, Summary};

@@ -29,6 +29,9 @@ pub struct Summary {
     /// How sure a kernel of finite random networks is.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub monte_carlo: Option<Sampled>,
+    /// How far a kernel with layers in f32 is from that in f64.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub f32_layers: Option<Rounded>,
     /// The noise variance really used.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub noise_var: Option<f64>,
@@ -63,6 +66,18 @@ pub struct Sampled {
     pub width: usize,
     /// By output (`nngp`, `ntk`), over the pairs of the first training rows. Empty for one sample, which cannot tell.
     pub standard_error: BTreeMap<String, StandardError>,
+}
+
+/// What layers in f32 do to a kernel.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
+pub struct Rounded {
+    /// Training rows, spread evenly, whose pairs were computed in f64 too.
+    pub rows: u64,
+    /// By output (`nngp`, `ntk`): four times the largest difference among them.
+    pub error: BTreeMap<String, f64>,
+    /// The error that the noise asked for bears, noise_var/(20·√n); absent where nothing is factored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub borne: Option<f64>,
 }
 
 /// A pivot (the value before its square root) and the global row it stands in.

@@ -236,7 +236,7 @@ fn every_type_has_keys() {
     for name in layer_types() {
         assert_eq!(layer_keys(name).unwrap()[0], "type");
     }
-    assert_eq!(layer_keys("ab_relu").unwrap(), ["type", "a", "b"]);
+    assert_eq!(layer_keys("ab_relu").unwrap(), ["type", "a", "b", "precision"]);
     assert!(layer_keys("conv").unwrap().contains(&"filter_shape"));
     assert!(layer_keys("convolution").is_none());
 }

@@ -1,6 +1,7 @@
 //! The arguments of layers: which there are, what they must be, and how they are read.
 
 use super::activation::Activation;
+use super::precision::{PRECISION, Precision};
 use super::spec::{SpecError, nearest};
 use serde_json::{Map, Value};
 
@@ -34,6 +35,7 @@ enum Kind {
     Count,
     Numbers,
     Word(&'static [&'static str]),
+    Precision,
     Ignored,
 }
 
@@ -63,6 +65,11 @@ impl Param {
         Param { key, kind: Kind::Word(words) }
     }
 
+    /// In which numbers the layer computes.
+    pub(crate) const fn precision() -> Param {
+        Param { key: PRECISION, kind: Kind::Precision }
+    }
+
     /// A number that is accepted and has no effect.
     pub(crate) const fn ignored(key: &'static str) -> Param {
         Param { key, kind: Kind::Ignored }
@@ -72,13 +79,14 @@ impl Param {
         let Some(value) = value else {
             return match self.kind {
                 Kind::Number(Some(default)) => Ok(Some(Argument::Number(default))),
-                Kind::Ignored => Ok(None),
+                Kind::Ignored | Kind::Precision => Ok(None),
                 _ => Err("it must be given".to_string()),
             };
         };
         match self.kind {
             Kind::Number(_) => Ok(Some(Argument::Number(number(value)?))),
             Kind::Ignored => number(value).map(|_| None),
+            Kind::Precision => Ok(Precision::value(value)?.told().map(Argument::Word)),
             Kind::Count => match value.as_u64() {
                 Some(count) if count <= 30 => Ok(Some(Argument::Count(count as u32))),
                 _ => Err(format!("a whole number from 0 to 30 was expected, not {value}")),

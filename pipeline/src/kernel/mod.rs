@@ -17,11 +17,14 @@ mod layer;
 pub(crate) mod level;
 mod monte_carlo;
 mod network;
+mod precision;
 mod read;
+mod single;
 mod spec;
 mod sweep;
 
 pub use layer::{layer_keys, layer_types};
 pub use monte_carlo::{Init, MonteCarlo, StandardError};
 pub use network::{Inputs, KernelOut, Network, OutputKind, Positions, RowState, Scratch};
+pub use single::SINGLE_ERROR;
 pub use spec::{KernelSpec, Layer, Output, Parameterization, SpecError};

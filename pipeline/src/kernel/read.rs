@@ -3,6 +3,7 @@
 use super::arguments::number;
 use super::layer::{activation, layer_keys, layer_type, layer_types};
 use super::monte_carlo::MonteCarlo;
+use super::precision;
 use super::spec::{KernelSpec, Layer, Output, SpecError, nearest};
 use serde_json::{Map, Value, json};
 
@@ -60,6 +61,7 @@ fn read_layer(value: &Value, path: &str, layers: &mut Vec<Layer>) -> Result<(), 
     let Some(keys) = layer_keys(name) else {
         return Err(unknown_type(name, &format!("{path}.type")));
     };
+    precision::refuse(name, keys, table, path)?;
     known_keys(table, keys, path)?;
     match name {
         "repeat" => {

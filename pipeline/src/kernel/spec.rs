@@ -2,6 +2,7 @@
 
 use super::layer::LayerSpec;
 use super::monte_carlo::MonteCarlo;
+use super::precision::all_f64;
 use super::read;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -92,6 +93,14 @@ impl KernelSpec {
     /// Reads the section from its value in the job file (TOML or JSON alike).
     pub fn from_value(value: &Value) -> Result<KernelSpec, SpecError> {
         read::kernel(value)
+    }
+
+    /// The same network with every layer in f64; `None` if that is what this one is.
+    ///
+    /// # Errors
+    /// None that reading the section had not.
+    pub fn all_f64(&self) -> Result<Option<KernelSpec>, SpecError> {
+        all_f64(&self.canonical()).map(|value| KernelSpec::from_value(&value)).transpose()
     }
 
     /// The section with every default filled in: equal questions have equal JSON.

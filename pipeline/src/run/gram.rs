@@ -46,6 +46,7 @@ impl Run<'_> {
         let stored = self.job.compute.keep_gram || upto == Stage::Gram;
         let mut gram = Gram { place: GramPlace { id: Id::of(&spec), grid, outputs }, output, stored, mean_diagonal };
         self.summary.ids.insert("gram".into(), gram.place.id.to_string());
+        self.bear_f32(data, &gram, upto)?;
         if stored {
             let facts = json!({
                 "n": grid.n, "tile": grid.tile, "dtype": "f64", "outputs": gram.place.columns(),

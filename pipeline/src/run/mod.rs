@@ -9,6 +9,7 @@ mod events;
 mod factor;
 mod foresight;
 mod gram;
+mod precision;
 mod predict;
 mod results;
 mod scrub;

@@ -3,6 +3,7 @@
 use super::{Activation, Block, Dual, Span};
 use crate::kernel::level::{Level, Work};
 use std::fmt::Debug;
+use std::hint::black_box;
 
 /// A closed form in k and at most a few numbers for each row.
 pub(crate) trait ClosedForm<const PLANES: usize>: Debug + Copy + Send + Sync {
@@ -112,12 +113,39 @@ fn entries<T: ClosedForm<PLANES>, const PLANES: usize, const FMA: bool, const NT
     // A copy, so that its numbers are in registers.
     let form = *form;
     let n = k.len();
-    let whole = n - n % WIDE;
-    for from in (0..whole).step_by(WIDE) {
-        piece::<T, PLANES, FMA, NTK, EACH, true>(&form, (rows, column), k, t, from);
+    let numbers = Numbers::<PLANES>::new::<EACH>(rows, column, n);
+    let t = if NTK { &mut t[..n] } else { t };
+    for at in 0..n / WIDE {
+        // The compiler must not know which piece it is: it would take eight together, and shuffle.
+        piece::<T, PLANES, FMA, NTK, EACH, true>(&form, &numbers, k, t, black_box(at));
     }
-    if whole < n {
-        piece::<T, PLANES, FMA, NTK, EACH, false>(&form, (rows, column), k, t, whole);
+    if !n.is_multiple_of(WIDE) {
+        piece::<T, PLANES, FMA, NTK, EACH, false>(&form, &numbers, k, t, 0);
+    }
+}
+
+/// The activation's numbers of some rows, all cut to one length, so that a piece has its bounds checked once.
+struct Numbers<'a, const PLANES: usize> {
+    planes: [&'a [f64]; PLANES],
+    columns: [&'a [f64]; PLANES],
+    q: &'a [f64],
+    column_q: &'a [f64],
+    f: &'a [f64],
+    slope: &'a [f64],
+}
+
+impl<'a, const PLANES: usize> Numbers<'a, PLANES> {
+    #[inline(always)]
+    fn new<const EACH: bool>(rows: Span<'a>, column: Span<'a>, n: usize) -> Self {
+        let columns_len = if EACH { n } else { 1 };
+        let (mut planes, mut columns) = ([&[][..]; PLANES], [&[][..]; PLANES]);
+        for p in 0..PLANES {
+            planes[p] = &rows.plane(p)[..n];
+            columns[p] = &column.plane(p)[..columns_len];
+        }
+        let (f, slope) = rows.diagonal();
+        let (q, column_q) = (&rows.q()[..n], &column.q()[..columns_len]);
+        Numbers { planes, columns, q, column_q, f: &f[..n], slope: &slope[..n] }
     }
 }
 
@@ -125,7 +153,7 @@ fn entries<T: ClosedForm<PLANES>, const PLANES: usize, const FMA: bool, const NT
 /// compiler neither remainders nor doubts about overlaps, which would cost more than the entries themselves.
 const WIDE: usize = 8;
 
-/// `WIDE` entries, or with `WHOLE` false the fewer that are left.
+/// The entries of a piece, or with `WHOLE` false the fewer that are left.
 #[inline(always)]
 fn piece<
     T: ClosedForm<PLANES>,
@@ -136,17 +164,17 @@ fn piece<
     const WHOLE: bool,
 >(
     form: &T,
-    (rows, column): (Span<'_>, Span<'_>),
+    numbers: &Numbers<'_, PLANES>,
     k: &mut [f64],
     t: &mut [f64],
-    from: usize,
+    at: usize,
 ) {
     let (mut planes, mut columns) = ([[0.0; WIDE]; PLANES], [[0.0; WIDE]; PLANES]);
     for p in 0..PLANES {
-        planes[p] = load::<WHOLE>(rows.plane(p), from);
-        columns[p] = if EACH { load::<WHOLE>(column.plane(p), from) } else { [column.plane(p)[0]; WIDE] };
+        planes[p] = load::<WHOLE>(numbers.planes[p], at);
+        columns[p] = column_of::<EACH, WHOLE>(numbers.columns[p], at);
     }
-    let before = load::<WHOLE>(k, from);
+    let before = load::<WHOLE>(k, at);
     let (mut value, mut bend) = ([0.0; WIDE], [0.0; WIDE]);
     for i in 0..WIDE {
         let (mut row, mut column) = ([0.0; PLANES], [0.0; PLANES]);
@@ -157,42 +185,49 @@ fn piece<
         (value[i], bend[i]) = (dual.f, dual.slope);
     }
     if !T::EXACT {
-        let (f, slope) = rows.diagonal();
-        let (q, f, slope) = (load::<WHOLE>(rows.q(), from), load::<WHOLE>(f, from), load::<WHOLE>(slope, from));
-        let qc = if EACH { load::<WHOLE>(column.q(), from) } else { [column.q()[0]; WIDE] };
+        let (q, qc) = (load::<WHOLE>(numbers.q, at), column_of::<EACH, WHOLE>(numbers.column_q, at));
+        let (f, slope) = (load::<WHOLE>(numbers.f, at), load::<WHOLE>(numbers.slope, at));
         for i in 0..WIDE {
-            // Equal rows have exactly the values of the diagonal.
-            let equal = (before[i] == q[i]) & (q[i] == qc[i]);
-            value[i] = if equal { f[i] } else { value[i] };
-            bend[i] = if equal { slope[i] } else { bend[i] };
+            // Equal rows have exactly the values of the diagonal. By masks: of two conditions the compiler makes branches.
+            let mask = (u64::from(before[i] == q[i]) & u64::from(q[i] == qc[i])).wrapping_neg();
+            value[i] = f64::from_bits(f[i].to_bits() & mask | value[i].to_bits() & !mask);
+            bend[i] = f64::from_bits(slope[i].to_bits() & mask | bend[i].to_bits() & !mask);
         }
     }
-    store::<WHOLE>(&value, k, from);
+    store::<WHOLE>(&value, k, at);
     if NTK {
-        let mut theta = load::<WHOLE>(t, from);
+        let mut theta = load::<WHOLE>(t, at);
         for i in 0..WIDE {
             theta[i] *= bend[i];
         }
-        store::<WHOLE>(&theta, t, from);
+        store::<WHOLE>(&theta, t, at);
     }
 }
 
+/// A piece of the values, or with `WHOLE` false the rest behind the last one, filled up with zeros.
 #[inline(always)]
-fn load<const WHOLE: bool>(values: &[f64], from: usize) -> [f64; WIDE] {
-    let values = &values[from..];
+fn load<const WHOLE: bool>(values: &[f64], at: usize) -> [f64; WIDE] {
+    let (pieces, rest) = values.as_chunks::<WIDE>();
     if WHOLE {
-        return values.first_chunk().copied().unwrap_or_default();
+        return pieces[at];
     }
     let mut wide = [0.0; WIDE];
-    wide.iter_mut().zip(values).for_each(|(wide, value)| *wide = *value);
+    wide.iter_mut().zip(rest).for_each(|(wide, value)| *wide = *value);
     wide
 }
 
+/// The same of columns: one for each row, or one for all.
 #[inline(always)]
-fn store<const WHOLE: bool>(wide: &[f64; WIDE], values: &mut [f64], from: usize) {
-    let values = &mut values[from..];
-    match values.first_chunk_mut() {
-        Some(whole) if WHOLE => *whole = *wide,
-        _ => values.iter_mut().zip(wide).for_each(|(value, wide)| *value = *wide),
+fn column_of<const EACH: bool, const WHOLE: bool>(values: &[f64], at: usize) -> [f64; WIDE] {
+    if EACH { load::<WHOLE>(values, at) } else { [values[0]; WIDE] }
+}
+
+#[inline(always)]
+fn store<const WHOLE: bool>(wide: &[f64; WIDE], values: &mut [f64], at: usize) {
+    let (pieces, rest) = values.as_chunks_mut::<WIDE>();
+    if WHOLE {
+        pieces[at] = *wide;
+    } else {
+        rest.iter_mut().zip(wide).for_each(|(value, wide)| *value = *wide);
     }
 }

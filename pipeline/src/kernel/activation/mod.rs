@@ -20,6 +20,9 @@ mod sign;
 mod sparse;
 mod trigonometric;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use closed::{Closed, ClosedForm};
 pub(crate) use elementwise::{Pointwise, pointwise};
 
@@ -28,14 +31,21 @@ use super::level::Level;
 use super::sweep::{Buffer, Parts};
 use std::fmt::Debug;
 
+/// Of those whose inner part can be computed in f32.
+const PRECISION: Param = Param::precision();
+
 /// Every activation by its name, its arguments, and what builds it.
 pub(crate) static TABLE: &[Entry] = &[
-    Entry::new("relu", &[], rectifier::relu),
-    Entry::new("leaky_relu", &[Param::number("alpha")], rectifier::leaky_relu),
-    Entry::new("ab_relu", &[Param::number("a"), Param::number("b")], rectifier::ab_relu),
-    Entry::new("abs", &[], rectifier::abs),
-    Entry::new("erf", &[Param::default("a", 1.0), Param::default("b", 1.0), Param::default("c", 0.0)], erf::erf),
-    Entry::new("sigmoid_like", &[], erf::sigmoid_like),
+    Entry::new("relu", &[PRECISION], rectifier::relu),
+    Entry::new("leaky_relu", &[Param::number("alpha"), PRECISION], rectifier::leaky_relu),
+    Entry::new("ab_relu", &[Param::number("a"), Param::number("b"), PRECISION], rectifier::ab_relu),
+    Entry::new("abs", &[PRECISION], rectifier::abs),
+    Entry::new(
+        "erf",
+        &[Param::default("a", 1.0), Param::default("b", 1.0), Param::default("c", 0.0), PRECISION],
+        erf::erf,
+    ),
+    Entry::new("sigmoid_like", &[PRECISION], erf::sigmoid_like),
     Entry::new("gelu", &[], gelu::gelu),
     Entry::new(
         "sin",

@@ -51,7 +51,10 @@ impl LayerSpec for Nonlinear {
         let activation = (self.entry.build)(&self.arguments).map_err(|message| SpecError::new(path, message))?;
         let slot = build.slot(Slot::Terms { pixels: build.pixels(), planes: activation.planes() });
         build.push(Applied { activation, slot });
-        build.draft(path, |draft| draft.activation(name, &self.arguments))?;
+        build.draft(path, |draft| {
+            self.arguments.precision().of_finite()?;
+            draft.activation(name, &self.arguments)
+        })?;
         build.signal.gaussian = false;
         build.remask();
         Ok(())
