@@ -4,6 +4,7 @@ mod crew;
 mod desk;
 mod gather;
 mod loader;
+mod slot;
 mod sweep;
 
 pub use crew::{Cluster, Crew};

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use super::{Desk, Entry, QUEUE_MAX, Queued, State, Value};
+use crate::dataflow::slot::zeros;
 use crate::error::Result;
 use crate::schedule::{Name, Task};
 
@@ -42,14 +43,18 @@ impl Desk {
                 }
             }
         };
+        let len = self.pass.classes()[class].len;
+        if values.capacity() == 0 {
+            values = zeros(len);
+        } else if !load {
+            values.clear();
+            values.resize(len, 0.0);
+        }
         if load {
             state.under_way += 1;
             state.entries.insert(name, Entry { value: Value::Loading, pins: 0, queued: 0, done: 0 });
             return Some(values);
         }
-        let len = self.pass.classes()[class].len;
-        values.clear();
-        values.resize(len, 0.0);
         state.entries.insert(name, Entry { value: Value::Open(values), pins: 0, queued: 0, done: 0 });
         Some(Vec::new())
     }
