@@ -27,7 +27,8 @@ SIZES = {
 }
 WIDTH = 784
 OUTPUTS = {"nngp": ["nngp"], "both": ["nngp", "ntk"]}
-NO_FP32 = "Megagram has no fp32 kernels yet: its side is fp64 beside fp32 too"
+FP32 = "Megagram fp32: the relus in f32, the rest and what is stored in f64"
+NO_FP32 = "Megagram has no fp32 form of this network: its side is fp64 beside fp32 too"
 GPR = {"width": 16, "length": 4.0, "test_rows": 1000}
 
 
@@ -186,7 +187,14 @@ def kernels(bench, n):
             data = bench.rows(ours, math.prod(network.shape))
             job = bench.job(case.name, data, layers=network.layers, shape=network.shape, output=output, tile=network.tile)
             megagram = "megagram fp64"
-            case.sides = {megagram: PerEntry(job.side("gram", flags=["--store", "memory://"]), ours)}
+            sides = {megagram: job}
+            if layers := networks.single(network.layers):
+                name32 = f"{case.name}-fp32"
+                sides["megagram fp32"] = bench.job(
+                    name32, data, layers=layers, shape=network.shape, output=output, tile=network.tile
+                )
+            in_memory = ["--store", "memory://"]
+            case.sides = {side: PerEntry(of.side("gram", flags=in_memory), ours) for side, of in sides.items()}
             modes = {"float64": "fp64", "float32": "fp32"} if theirs else {}
             for dtype, short in modes.items():
                 mode = ",".join(map(str, network.batches))
@@ -195,11 +203,15 @@ def kernels(bench, n):
             # What was published are entries of the tangent kernel.
             for short, value in (network.published or {}).items() if output == "both" else ():
                 case.sides[f"published {short}"] = Published(value, networks.SOURCE)
-            for side in [side for side in case.sides if side != megagram]:
-                case.compare(f"{side} ÷ Megagram fp64", side, megagram, "ms_per_entry")
-            if len(case.sides) == 1:
+            wanted = network.wanted if theirs else None
+            for side in [side for side in case.sides if side not in sides]:
+                for own in ("megagram fp64", "megagram fp32" if side.endswith("fp32") else None):
+                    if own in sides:
+                        label = f"{side} ÷ {own.capitalize()}"
+                        case.compare(label, side, own, "ms_per_entry", wanted if side.endswith(own[-4:]) else None)
+            if len(case.sides) == len(sides):
                 continue
-            case.notes += [NO_FP32] + ([network.note] if network.note else [])
+            case.notes += [FP32 if len(sides) > 1 else NO_FP32] + ([network.note] if network.note else [])
             case.notes += [f"{theirs} rows of neural-tangents, {ours} of Megagram"] if theirs else []
 
             def check(case=case, job=job, output=output, theirs=theirs, modes=modes):
