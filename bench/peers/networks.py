@@ -74,7 +74,7 @@ def timed(quick):
         "fc-tanh": Timed(fc(TANH), [784], 4000, 200, [25, 50, 100], 256, note=TANH_NOTE),
         "cnn3-flatten": Timed(cnn(3, "flatten"), image, 400, 100, [10, 25, 50], 32, wanted="≥ 15"),
         "cnn21-flatten": Timed(cnn(21, "flatten"), image, 128, 40, [20], 16, PUBLISHED["flatten"]),
-        "cnn3-pool16": Timed(cnn(3, "global_avg_pool"), small, 48, 8, [4, 8], 8, wanted="≥ 15"),
+        "cnn3-pool16": Timed(cnn(3, "global_avg_pool"), small, 96, 8, [4, 8], 32, wanted="≥ 15"),
         "cnn3-pool32": Timed(cnn(3, "global_avg_pool"), image, 24, 4, [2], 8, wanted="≥ 15"),
         "cnn21-pool32": Timed(cnn(21, "global_avg_pool"), image, 24, 0, [], 8, PUBLISHED["global_avg_pool"]),
         "attention50": Timed(attention(), [50, 16], 160, 40, [5, 10, 20], 16, wanted="≥ 8"),

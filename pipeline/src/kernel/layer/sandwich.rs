@@ -134,7 +134,10 @@ fn rows<const FMA: bool>(
         }
     }
     for p in whole..pixels {
-        for q in 0..pixels {
+        for q in (0..whole).step_by(SIDE) {
+            queries::<FMA, 1, SIDE>(weights, shape, (p, q), half, values);
+        }
+        for q in whole..pixels {
             queries::<FMA, 1, 1>(weights, shape, (p, q), half, values);
         }
     }
