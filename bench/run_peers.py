@@ -11,7 +11,7 @@ import shutil
 import subprocess
 import sys
 
-from peers import machine, sides
+from peers import machine, networks, sides
 from peers.cases import CASES, Bench, build
 from peers.record import Record
 
@@ -24,6 +24,8 @@ def arguments():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true", help="tiny sizes: proves that everything runs, measures nothing")
     parser.add_argument("--only", default="", help=f"cases, comma-separated, of: {', '.join(CASES)}")
+    known = ", ".join(networks.timed(quick=True))
+    parser.add_argument("--networks", default="", help=f"of the case kernels these alone, of: {known}")
     parser.add_argument("--rounds", type=int, help="measurements of each side after one to warm up (default 5, quick 2)")
     parser.add_argument("--n", type=int, help="this size instead of a case's own")
     parser.add_argument("--to", type=pathlib.Path, help="the folder to write")
@@ -52,6 +54,10 @@ def main():
     if unknown := [name for name in names if name not in CASES]:
         say(f"no such case: {', '.join(unknown)}; there are {', '.join(CASES)}")
         return 2
+    chosen = given.networks.split(",") if given.networks else list(networks.timed(quick=True))
+    if unknown := [name for name in chosen if name not in networks.timed(quick=True)]:
+        say(f"no such network: {', '.join(unknown)}; there are {', '.join(networks.timed(quick=True))}")
+        return 2
     program, rates = built(given.megagram)
     # A folder of our own, for it is emptied between cases.
     scratch = given.scratch.resolve() / "megagram-peers"
@@ -62,7 +68,7 @@ def main():
     facts, before = machine.describe(ROOT), machine.load()
     if before[0] > 0.2 * machine.cores():
         say(f"warning: load {before[0]} before the start; ratios of a busy machine are noise")
-    bench = Bench(program, rates, scratch, given.quick)
+    bench = Bench(program, rates, scratch, given.quick, chosen)
     failed = []
     commands = [f"{shlex.join(['python3', 'bench/run_peers.py', *sys.argv[1:]])}\n"]
 

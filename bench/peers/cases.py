@@ -80,8 +80,10 @@ class Case:
 class Bench:
     """Where things are, and how large."""
 
-    def __init__(self, program, rates, scratch, quick):
+    def __init__(self, program, rates, scratch, quick, chosen):
         self.program, self.rates, self.scratch, self.quick = program, rates, scratch, quick
+        # Of the networks of `kernels`.
+        self.chosen = chosen
         self.tile = 256 if quick else 1024
         scratch.mkdir(parents=True, exist_ok=True)
 
@@ -180,7 +182,8 @@ def kernels(bench, n):
     """Milliseconds an entry of kernels; `n` instead of the networks' own sizes."""
     # Two devices let `batch` use all cores; XLA computes most of a kernel on one core a device.
     environment = {"XLA_FLAGS": f"--xla_force_host_platform_device_count={machine.cores()}"}
-    for name, network in networks.timed(bench.quick).items():
+    timed = networks.timed(bench.quick)
+    for name, network in ((name, timed[name]) for name in bench.chosen):
         ours, theirs = (n or network.n), min(n or network.n, network.peer_n)
         for output in OUTPUTS:
             case = Case(f"kernels-{name}-{output}-{ours}")
