@@ -5,7 +5,7 @@ use crate::kernel::level::{Affine, AffineNtk, affine};
 use crate::kernel::monte_carlo::{AffineLayer, WindowLayer};
 use crate::kernel::read::{variance, whole, word};
 use crate::kernel::spec::{Parameterization, SpecError};
-use crate::kernel::sweep::{At, Entrywise, Geometry, Parts, Pool, State, Step};
+use crate::kernel::sweep::{At, Entrywise, Geometry, Parts, Step};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -129,10 +129,6 @@ impl LayerSpec for Dense {
 struct AffineStep(Affine);
 
 impl Step for AffineStep {
-    fn pairs(&self, at: &At<'_>, state: &mut State, _: &mut Pool) {
-        self.entries(at, state.parts());
-    }
-
     fn entrywise(&self) -> Option<&dyn Entrywise> {
         Some(self)
     }

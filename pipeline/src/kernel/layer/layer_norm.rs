@@ -129,10 +129,6 @@ impl Entrywise for Normalised {
 }
 
 impl Step for Normalised {
-    fn pairs(&self, at: &At<'_>, state: &mut State, _: &mut Pool) {
-        self.entries(at, state.parts());
-    }
-
     fn entrywise(&self) -> Option<&dyn Entrywise> {
         Some(self)
     }

@@ -13,10 +13,6 @@ pub(super) struct Remask {
 }
 
 impl Step for Remask {
-    fn pairs(&self, at: &At<'_>, state: &mut State, _: &mut Pool) {
-        self.entries(at, state.parts());
-    }
-
     fn entrywise(&self) -> Option<&dyn Entrywise> {
         Some(self)
     }
@@ -75,8 +71,6 @@ impl Entrywise for Centres {
 }
 
 impl Step for Centres {
-    fn pairs(&self, _: &At<'_>, _: &mut State, _: &mut Pool) {}
-
     fn entrywise(&self) -> Option<&dyn Entrywise> {
         Some(self)
     }

@@ -76,10 +76,6 @@ impl Entrywise for Applied {
 }
 
 impl Step for Applied {
-    fn pairs(&self, at: &At<'_>, state: &mut State, _: &mut Pool) {
-        self.entries(at, state.parts());
-    }
-
     fn entrywise(&self) -> Option<&dyn Entrywise> {
         Some(self)
     }

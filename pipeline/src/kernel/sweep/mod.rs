@@ -64,8 +64,14 @@ impl<'a> At<'a> {
 
 /// A compiled layer.
 pub(crate) trait Step: Debug + Send + Sync {
-    /// Takes pairs through the layer.
-    fn pairs(&self, at: &At<'_>, state: &mut State, pool: &mut Pool);
+    /// Takes pairs through the layer. To be written unless the layer is [`Entrywise`].
+    fn pairs(&self, at: &At<'_>, state: &mut State, _: &mut Pool) {
+        let layer = self.entrywise();
+        debug_assert!(layer.is_some(), "{self:?} has neither pairs nor entries");
+        if let Some(layer) = layer {
+            layer.entries(at, state.parts());
+        }
+    }
 
     /// Takes rows with themselves through the layer and keeps what pairs will need. The state holds at
     /// least the pairs (p, p); by it, and by [`Step::pairs`] on the same rows, an entry has the same bits.
