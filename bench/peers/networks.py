@@ -47,12 +47,12 @@ def attention():
 
 
 def single(layers):
-    """The same network with its relus in f32; None if it has none."""
+    """The same network with its relus and attention in f32; None if it has neither."""
 
     def of(layer):
         if layer["type"] == "repeat":
             return layer | {"layers": [of(inner) for inner in layer["layers"]]}
-        return layer | {"precision": "f32"} if layer["type"] == "relu" else layer
+        return layer | {"precision": "f32"} if layer["type"] in ("relu", "global_self_attention") else layer
 
     changed = [of(layer) for layer in layers]
     return changed if changed != layers else None

@@ -282,7 +282,7 @@ impl Network {
         for start in (0..side).step_by(group) {
             let end = self.whole(side).min(start + group);
             if !flat {
-                lanes_of_x.load(&x[start * d..end.min(side) * d], d, end - start);
+                lanes_of_x.load(&x[start * d..end.min(side) * d], (d, self.channels), end - start);
             }
             for column in 0..if diagonal { end.min(side) } else { side } {
                 let first = match (diagonal, flat) {

@@ -6,15 +6,15 @@
 //! With 1/√d scaling only ζ = identity has a closed form: with s = (QK·OV)² and D = Σ K²,
 //! K' = s·D·K + b, Θ' = s·(2(Σ K·Θ)·K + D·(Θ + 4K)) + b, the sums over all pairs of positions.
 
+use super::linear_attention::{Linear, Mechanism, SCALES};
 use super::position::{Encoding, Kind, Mix};
-use super::sandwich::Sandwich;
 use super::{Build, LayerSpec, typed};
 use crate::kernel::arguments::number;
-use crate::kernel::level::{Level, Work};
 use crate::kernel::monte_carlo::{AttentionLayer, Weighing};
+use crate::kernel::precision::{PRECISION, Precision};
 use crate::kernel::read::{flag, known_word, variance, whole, word};
 use crate::kernel::spec::SpecError;
-use crate::kernel::sweep::{At, Geometry, Kept, Parts, Pool, Slot, State, Step};
+use crate::kernel::sweep::{At, Geometry, Parts, Pool, Slot, State, Step};
 use serde_json::{Map, Value};
 use std::sync::Arc;
 
@@ -38,19 +38,11 @@ pub(crate) const KEYS: &[&str] = &[
     "w_pos_emb_std",
     "b_var",
     "b_std",
+    PRECISION,
 ];
 
 /// Every row keeps a weight for each pair of positions.
 const POSITIONS_MAX: usize = 4096;
-
-/// ζ.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Mechanism {
-    Softmax,
-    Identity,
-    Abs,
-    Relu,
-}
 
 const MECHANISMS: [(&str, Mechanism); 4] = [
     ("softmax", Mechanism::Softmax),
@@ -69,6 +61,7 @@ struct Attention {
     b_var: Option<f64>,
     width: Option<u64>,
     encoding: Encoding,
+    precision: Precision,
 }
 
 pub(super) fn read(table: &Map<String, Value>, path: &str) -> Result<Arc<dyn LayerSpec>, SpecError> {
@@ -92,6 +85,15 @@ pub(super) fn read(table: &Map<String, Value>, path: &str) -> Result<Arc<dyn Lay
         );
         return Err(SpecError::new(at("attention_mechanism"), message));
     }
+    let precision = match table.get(PRECISION) {
+        Some(value) => Precision::value(value).map_err(|message| SpecError::new(at(PRECISION), message))?,
+        None => Precision::F64,
+    };
+    if !linear && precision == Precision::F32 {
+        let message =
+            "attention with 1/√d scaling is computed in f64 alone; leave it out, or use linear_scaling = true";
+        return Err(SpecError::new(at(PRECISION), message));
+    }
     let width = whole(table, "n_chan_out", path)?;
     if width == Some(0) {
         return Err(SpecError::new(at("n_chan_out"), "it must be at least 1"));
@@ -104,6 +106,7 @@ pub(super) fn read(table: &Map<String, Value>, path: &str) -> Result<Arc<dyn Lay
         b_var: variance(table, "b_var", "b_std", path)?,
         width,
         encoding: Encoding::read(table, path)?,
+        precision,
     }))
 }
 
@@ -119,6 +122,9 @@ impl LayerSpec for Attention {
         table.insert("b_var".into(), self.b_var.unwrap_or(0.0).into());
         if let Some(width) = self.width.filter(|_| widths) {
             table.insert("n_chan_out".into(), width.into());
+        }
+        if let Some(precision) = self.precision.told() {
+            table.insert(PRECISION.into(), precision.into());
         }
         self.encoding.canonical(&mut table);
         table
@@ -142,6 +148,7 @@ impl LayerSpec for Attention {
             return Err(SpecError::new(path, message));
         }
         build.draft(path, |draft| {
+            self.precision.of_finite()?;
             if !self.linear || self.encoding.kind != Kind::None {
                 let built = "monte_carlo is built for attention with linear_scaling = true and no positional encodings";
                 return Err(built.into());
@@ -162,8 +169,9 @@ impl LayerSpec for Attention {
         let mixed = Mixed { mix, mask };
         if self.linear {
             let slot = build.slot(Slot::Numbers(pixels * pixels));
+            let scales = (self.precision == Precision::F32).then(|| build.slot(Slot::Numbers(SCALES)));
             let (mechanism, qk, ov) = (self.mechanism, self.qk, self.ov * self.ov);
-            build.push(Linear { mechanism, qk, ov, b_var, mixed, values: self.encoding.values, slot });
+            build.push(Linear { mechanism, qk, ov, b_var, mixed, values: self.encoding.values, slot, scales });
         } else {
             let scale = (self.qk * self.ov).powi(2);
             build.push(Root { scale, b_var, mixed, values: self.encoding.values });
@@ -178,14 +186,14 @@ impl LayerSpec for Attention {
 
 /// Adds positional encodings to covariances, but not where there is padding.
 #[derive(Debug)]
-struct Mixed {
-    mix: Option<Mix>,
-    mask: Option<usize>,
+pub(super) struct Mixed {
+    pub(super) mix: Option<Mix>,
+    pub(super) mask: Option<usize>,
 }
 
 impl Mixed {
     /// All entries of K, and of Θ.
-    fn apply(&self, at: &At<'_>, state: &mut State) {
+    pub(super) fn apply(&self, at: &At<'_>, state: &mut State) {
         let Some(mix) = &self.mix else {
             return;
         };
@@ -204,111 +212,6 @@ impl Mixed {
                 }
             }
         }
-    }
-}
-
-/// 1/d scaling.
-#[derive(Debug)]
-struct Linear {
-    mechanism: Mechanism,
-    qk: f64,
-    /// Variance.
-    ov: f64,
-    b_var: f64,
-    mixed: Mixed,
-    values: bool,
-    /// G: the weight of key a for query p is number p·pixels + a.
-    slot: usize,
-}
-
-impl Linear {
-    /// ζ of one query's scores, in place; `counts` says which keys there are.
-    fn weigh(&self, scores: &mut [f64], counts: &[bool]) {
-        let masked = |value: f64, counts: bool| if counts { value } else { 0.0 };
-        match self.mechanism {
-            Mechanism::Identity => scores.iter_mut().zip(counts).for_each(|(s, c)| *s = masked(*s, *c)),
-            Mechanism::Abs => scores.iter_mut().zip(counts).for_each(|(s, c)| *s = masked(s.abs(), *c)),
-            Mechanism::Relu => scores.iter_mut().zip(counts).for_each(|(s, c)| *s = masked(s.max(0.0), *c)),
-            Mechanism::Softmax => {
-                let largest =
-                    scores.iter().zip(counts).filter(|(_, c)| **c).fold(f64::NEG_INFINITY, |m, (s, _)| m.max(*s));
-                let mut sum = 0.0;
-                for (score, counts) in scores.iter_mut().zip(counts) {
-                    *score = if *counts { libm::exp(*score - largest) } else { 0.0 };
-                    sum += *score;
-                }
-                if sum > 0.0 {
-                    scores.iter_mut().for_each(|score| *score /= sum);
-                }
-            }
-        }
-    }
-}
-
-impl Step for Linear {
-    fn pairs(&self, at: &At<'_>, state: &mut State, pool: &mut Pool) {
-        if self.values {
-            self.mixed.apply(at, state);
-        }
-        let pixels = state.geometry().pixels();
-        let lanes = state.lanes;
-        let mut weights = pool.take(pixels * pixels);
-        let mut half = pool.take(state.k.len());
-        for values in [&mut state.k, &mut state.t] {
-            if !values.is_empty() {
-                let (half, weights) = (&mut half, &mut weights);
-                at.level.run(Sandwich { at, slot: self.slot, pixels, lanes, values, half, weights });
-            }
-        }
-        pool.give(half);
-        pool.give(weights);
-        at.level.run(Outward { ov: self.ov, b_var: self.b_var, state });
-    }
-
-    fn rows(&self, level: Level, kept: &mut Kept, first: usize, state: &mut State, pool: &mut Pool) {
-        let lanes = state.lanes;
-        let pixels = state.geometry().pixels();
-        let mut mixed = state.copy(pool);
-        self.mixed.apply(&At::each(level, kept, first), &mut mixed);
-        let (mut scores, mut counts) = (vec![0.0; pixels], vec![true; pixels]);
-        for lane in 0..lanes {
-            if let Some(mask) = self.mixed.mask {
-                for (pixel, counts) in counts.iter_mut().enumerate() {
-                    *counts = kept.numbers(mask, pixel, first + lane, 1)[0] > 0.0;
-                }
-            }
-            for p in 0..pixels {
-                for (a, score) in scores.iter_mut().enumerate() {
-                    *score = self.qk * mixed.k[(a * pixels + p) * lanes + lane];
-                }
-                self.weigh(&mut scores, &counts);
-                for (a, weight) in scores.iter().enumerate() {
-                    kept.numbers_mut(self.slot, p * pixels + a, first + lane, 1)[0] = *weight;
-                }
-            }
-        }
-        mixed.release(pool);
-        self.pairs(&At::each(level, kept, first), state, pool);
-    }
-
-    fn flops(&self, geometry: Geometry) -> u64 {
-        8 * geometry.pixels() as u64 + 8
-    }
-}
-
-/// The values' variance and the bias, of K and of Θ.
-struct Outward<'a> {
-    ov: f64,
-    b_var: f64,
-    state: &'a mut State,
-}
-
-impl Work for Outward<'_> {
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        let Outward { ov, b_var, state: State { k, t, .. } } = self;
-        k.iter_mut().for_each(|k| *k = ov * *k + b_var);
-        t.iter_mut().zip(k.iter()).for_each(|(t, k)| *t = ov * *t + b_var + 2.0 * (*k - b_var));
     }
 }
 

@@ -10,6 +10,7 @@ mod build;
 mod conv;
 mod dropout;
 mod layer_norm;
+mod linear_attention;
 mod mask;
 mod nonlinear;
 mod pool;

@@ -97,7 +97,7 @@ impl Network {
             state.k.copy_from_slice(&squares[first..first + lanes]);
             state.t.fill(0.0);
         } else {
-            lanes_of_x.load(&x[first * d..(first * d + lanes * d).min(x.len())], d, lanes);
+            lanes_of_x.load(&x[first * d..(first * d + lanes * d).min(x.len())], (d, self.channels), lanes);
             let x = ((&*lanes_of_x, 0), None);
             let geometry = match self.plan {
                 // The variances are those of the band p' = p.
@@ -126,7 +126,7 @@ impl Network {
         let at = At { level: self.level, xs: &xs.kept, first: 0, ys: &ys.kept, column: 0, each: x == y };
         let mut scratch = Scratch::default();
         let lanes = xs.kept.lanes();
-        scratch.x.load(x, self.inputs.width, lanes);
+        scratch.x.load(x, (self.inputs.width, self.channels), lanes);
         let other = (x != y).then_some(y);
         let state = self.sweep(&at, (&scratch.x, 0), other, lanes, self.has_ntk(), &mut scratch.pool);
         let pixels = state.geometry().pixels();

@@ -9,6 +9,7 @@ mod geometry;
 mod input;
 mod kept;
 mod pass;
+mod product;
 mod state;
 
 pub(crate) use buffer::Buffer;
@@ -16,6 +17,7 @@ pub(crate) use geometry::{Geometry, Pairing, Shape};
 pub(crate) use input::{Lanes, multiply};
 pub(crate) use kept::{Kept, Slot};
 pub(crate) use pass::Pass;
+pub(crate) use product::{Number, SIDE, columns};
 pub(crate) use state::{Parts, Pool, State};
 
 use super::level::Level;

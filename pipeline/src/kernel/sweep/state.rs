@@ -12,7 +12,13 @@ pub(crate) struct State {
     pub(crate) lanes: usize,
     pub(crate) k: Buffer,
     pub(crate) t: Buffer,
-    located: Option<Geometry>,
+    places: Places,
+}
+
+/// The positions of x and of y of every entry of a geometry.
+#[derive(Debug, Clone, Default)]
+struct Places {
+    of: Option<Geometry>,
     x: Vec<u32>,
     y: Vec<u32>,
 }
@@ -44,7 +50,7 @@ impl State {
         let len = geometry.entries() * lanes;
         let k = pool.take(len);
         let t = pool.take(if ntk { len } else { 0 });
-        State { geometry: Some(geometry), lanes, k, t, ..State::default() }
+        State { geometry: Some(geometry), lanes, k, t, places: pool.places(geometry) }
     }
 
     pub(crate) fn geometry(&self) -> Geometry {
@@ -62,11 +68,12 @@ impl State {
     /// The numbers with the positions of every entry.
     pub(crate) fn parts(&mut self) -> Parts<'_> {
         let geometry = self.geometry();
-        if self.located != Some(geometry) {
-            geometry.locate(&mut self.x, &mut self.y);
-            self.located = Some(geometry);
+        let Places { of, x, y } = &mut self.places;
+        if *of != Some(geometry) {
+            geometry.locate(x, y);
+            *of = Some(geometry);
         }
-        Parts { k: &mut self.k, t: &mut self.t, x: &self.x, y: &self.y, lanes: self.lanes }
+        Parts { k: &mut self.k, t: &mut self.t, x, y, lanes: self.lanes }
     }
 
     /// Another state with the same numbers.
@@ -81,6 +88,9 @@ impl State {
     pub(crate) fn release(self, pool: &mut Pool) {
         pool.give(self.k);
         pool.give(self.t);
+        if self.places.of.is_some() {
+            pool.places.push(self.places);
+        }
     }
 }
 
@@ -88,6 +98,7 @@ impl State {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Pool {
     free: Vec<Buffer>,
+    places: Vec<Places>,
 }
 
 impl Pool {
@@ -103,6 +114,14 @@ impl Pool {
         };
         buffer.resize(len);
         buffer
+    }
+
+    /// Those of the geometry, if there are; or others to write over.
+    fn places(&mut self, geometry: Geometry) -> Places {
+        match self.places.iter().rposition(|places| places.of == Some(geometry)) {
+            Some(at) => self.places.swap_remove(at),
+            None => self.places.pop().unwrap_or_default(),
+        }
     }
 
     /// Gives a buffer back.
