@@ -27,7 +27,7 @@ SIZES = {
 }
 WIDTH = 784
 OUTPUTS = {"nngp": ["nngp"], "both": ["nngp", "ntk"]}
-FP32 = "Megagram fp32: the relus in f32, the rest and what is stored in f64"
+FP32 = "Megagram fp32: the relus and attention in f32, the rest and what is stored in f64"
 NO_FP32 = "Megagram has no fp32 form of this network: its side is fp64 beside fp32 too"
 GPR = {"width": 16, "length": 4.0, "test_rows": 1000}
 

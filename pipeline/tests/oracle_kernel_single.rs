@@ -145,6 +145,17 @@ fn rows_beyond_what_f32_holds_are_as_exact() {
             );
         }
     }
+    // Where f64 itself has room, and no more.
+    let far: Vec<f64> = x.iter().map(|v| v * 1e73).collect();
+    let softmax = |precision| {
+        let layers = json!([{ "type": "dense", "w_var": 1.3 }, { "type": "relu" },
+            { "type": "global_self_attention", "precision": precision }, { "type": "global_avg_pool" }]);
+        tile(&network(&json!({ "output": "both", "layers": layers }), inputs()), &far, &far, 8, true).0
+    };
+    let (single, double) = (softmax("f32"), softmax("f64"));
+    for (got, want) in single.nngp.iter().zip(&double.nngp) {
+        assert!(got.is_finite() && (got - want).abs() <= 3.0 * BOUND * want.abs(), "{got:e} is not {want:e}");
+    }
     let zeros = tile(&pooled("softmax", "f32"), &[0.0; 2 * WIDTH], &[0.0; 2 * WIDTH], 2, true).0;
     assert!(zeros.nngp.iter().chain(&zeros.ntk).all(|v| v.is_finite()));
 }

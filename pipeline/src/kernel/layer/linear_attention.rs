@@ -81,38 +81,28 @@ impl Linear {
     /// The same in f32.
     fn single(&self, at: &At<'_>, scales: usize, state: &mut State, pool: &mut Pool) {
         let (pixels, lanes) = (state.geometry().pixels(), state.lanes);
-        let number = |of: usize| (at.x(scales, of, lanes), at.y(scales, of, lanes), at.each);
-        let singles = |pool: &mut Pool, len: usize| pool.take(len.div_ceil(2));
-        let (mut x, mut y) = (singles(pool, state.k.len()), singles(pool, pixels * pixels));
-        let (mut values, mut half) = (singles(pool, state.k.len()), singles(pool, state.k.len()));
-        {
-            let [x, y, values, half]: [&mut [f32]; 4] =
-                [&mut x, &mut y, &mut values, &mut half].map(|buffer| bytemuck::cast_slice_mut(&mut buffer[..]));
-            let (x, values, half) = (&mut x[..state.k.len()], &mut values[..state.k.len()], &mut half[..state.k.len()]);
-            let y = &mut y[..pixels * pixels];
-            let (weights, stride) = at.x_all(self.slot, pixels * pixels, lanes);
-            at.level.run(Shrink { from: (weights, stride), factors: at.x(scales, WEIGHTS, lanes), to: x });
-            let (weights, stride) = at.ys.all(self.slot, pixels * pixels, at.column, 1);
-            let factor = at.y(scales, WEIGHTS, 1)[0];
-            for (number, weight) in y.iter_mut().enumerate() {
-                *weight = (weights[number * stride] * factor) as f32;
-            }
-            let of_y = (!at.each).then_some(&y[..]);
-            let (mut shrink, mut grow) = (vec![0.0; lanes], vec![0.0; lanes]);
-            for (factors, (x, y, each)) in [(&mut shrink, number(VALUES)), (&mut grow, number(BACK))] {
-                for (lane, factor) in factors.iter_mut().enumerate() {
-                    *factor = x[lane] * y[if each { lane } else { 0 }];
-                }
-            }
-            for all in [&mut state.k, &mut state.t] {
-                if !all.is_empty() {
-                    at.level.run(Shrink { from: (all, lanes), factors: &shrink, to: values });
-                    at.level.run(Sandwich { pixels, lanes, of_x: (x, lanes), of_y, values, half });
-                    at.level.run(Grow { from: values, factors: &grow, to: all });
-                }
+        // Two f32 in the room of one f64.
+        let lens = [state.k.len(), pixels * pixels, state.k.len(), state.k.len()];
+        let mut buffers = lens.map(|len| pool.take(len.div_ceil(2)));
+        let [x, y, values, half] = buffers.each_mut().map(|buffer| bytemuck::cast_slice_mut::<f64, f32>(buffer));
+        let (x, y, values, half) = (&mut x[..lens[0]], &mut y[..lens[1]], &mut values[..lens[2]], &mut half[..lens[3]]);
+        let from = at.x_all(self.slot, pixels * pixels, lanes);
+        at.level.run(Shrink { from, factors: at.x(scales, WEIGHTS, lanes), to: x });
+        let (weights, stride) = at.ys.all(self.slot, pixels * pixels, at.column, 1);
+        let factor = at.y(scales, WEIGHTS, 1)[0];
+        for (number, weight) in y.iter_mut().enumerate() {
+            *weight = (weights[number * stride] * factor) as f32;
+        }
+        let of_y = (!at.each).then_some(&*y);
+        let (shrink, grow) = (factors(at, scales, VALUES, lanes), factors(at, scales, BACK, lanes));
+        for all in [&mut state.k, &mut state.t] {
+            if !all.is_empty() {
+                at.level.run(Shrink { from: (all, lanes), factors: &shrink, to: values });
+                at.level.run(Sandwich { pixels, lanes, of_x: (x, lanes), of_y, values, half });
+                at.level.run(Grow { from: values, factors: &grow, to: all });
             }
         }
-        [x, y, values, half].into_iter().for_each(|buffer| pool.give(buffer));
+        buffers.into_iter().for_each(|buffer| pool.give(buffer));
     }
 
     /// Powers of two that take the largest variance, and the largest weight, of a row to near 1: f32 has no room for all
@@ -132,9 +122,15 @@ impl Linear {
     }
 }
 
-/// A power of two that takes a number ≥ 0 to between 1 and 2; 1 for those that are beyond any use.
+/// One of the [`SCALES`] of the row of x times that of the row of y, for each lane.
+fn factors(at: &At<'_>, scales: usize, number: usize, lanes: usize) -> Vec<f64> {
+    let (x, y) = (at.x(scales, number, lanes), at.y(scales, number, lanes));
+    x.iter().enumerate().map(|(lane, x)| x * y[if at.each { lane } else { 0 }]).collect()
+}
+
+/// A power of two that takes a number ≥ 0 to between 1 and 2, or nearer to it where that is beyond any use.
 fn shrinking(largest: f64) -> f64 {
-    if (1e-140..1e140).contains(&largest) { (-largest.log2().floor()).exp2() } else { 1.0 }
+    if largest > 0.0 { (-largest.clamp(1e-140, 1e140).log2().floor()).exp2() } else { 1.0 }
 }
 
 impl Step for Linear {
