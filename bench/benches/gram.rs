@@ -21,10 +21,13 @@ fn tile_of_the_gram(c: &mut Criterion) {
     group.sample_size(20);
     group.throughput(Throughput::Elements(2 * (SIDE * SIDE * WIDTH) as u64));
     group.bench_function("product alone", |b| b.iter(|| leaf::rows_gram(&x, &y, SIDE, WIDTH, &mut nngp)));
-    for (activation, depth) in [("relu", 1), ("relu", 3), ("relu", 7), ("erf", 3), ("relu f32", 3), ("erf f32", 3)] {
+    for (activation, depth) in
+        [("relu", 1), ("relu", 3), ("relu", 7), ("erf", 3), ("tanh", 1), ("tanh", 3), ("relu f32", 3), ("erf f32", 3)]
+    {
         for output in ["nngp", "both"] {
             let layer = match activation.strip_suffix(" f32") {
                 Some(name) => json!({ "type": name, "precision": "f32" }),
+                None if activation == "tanh" => json!({ "type": "elementwise", "fn": activation }),
                 None => json!(activation),
             };
             let fc = json!({ "depth": depth, "activation": layer, "w_var": 1.6, "b_var": 0.3 });
