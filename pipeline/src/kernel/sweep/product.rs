@@ -1,6 +1,7 @@
 //! A matrix product with its sums in registers, for the positions of a few rows.
 
 use super::WIDE;
+use crate::kernel::{level, single};
 
 /// What a product is made of: f64, or f32 where a layer asks for it.
 pub(crate) trait Number: Copy + Default {
@@ -11,14 +12,14 @@ pub(crate) trait Number: Copy + Default {
 impl Number for f64 {
     #[inline(always)]
     fn mul_add<const FMA: bool>(a: f64, b: f64, c: f64) -> f64 {
-        if FMA { a.mul_add(b, c) } else { a * b + c }
+        level::mul_add::<FMA>(a, b, c)
     }
 }
 
 impl Number for f32 {
     #[inline(always)]
     fn mul_add<const FMA: bool>(a: f32, b: f32, c: f32) -> f32 {
-        if FMA { a.mul_add(b, c) } else { a * b + c }
+        single::mul_add::<FMA>(a, b, c)
     }
 }
 
