@@ -6,7 +6,7 @@
 //! of its terms (`sparse`). Pairs with a variance beyond the reach of that are integrated in two dimensions
 //! by the trapezoid rule, which converges geometrically here.
 
-use super::sparse::{Grid, INVERSE, Parity, REACH, SERIES, Strip, TERMS, nodes};
+use super::sparse::{CONSTANT, Grid, INVERSE, LIMITS, Parity, REACH, SERIES, Strip, TERMS, cuts, nodes};
 use super::{Activation, Dual, Span, equal_rows, norms, trigonometric};
 use crate::kernel::arguments::Arguments;
 use crate::kernel::level::Level;
@@ -181,7 +181,8 @@ impl Activation for Elementwise {
         if inverse == 0.0 && self.function.parity == Parity::Odd {
             series[0] = (self.function.slope)(0.0);
         }
-        head.copy_from_slice(&[inverse, self.function.constant + mean]);
+        (head[INVERSE], head[CONSTANT]) = (inverse, self.function.constant + mean);
+        head[LIMITS..].copy_from_slice(&cuts(q / self.function.strip.powi(2)));
         self.function.diagonal(q)
     }
 
@@ -240,7 +241,8 @@ mod tests {
                 for other in [1e-2, 0.5, 1.0] {
                     let q = [share * function.reach, other * function.reach];
                     let diagonal = q.map(|q| function.diagonal(q));
-                    for c in [-1.0, -0.999, -0.9, -0.4, 0.0, 0.1, 0.5, 0.8, 0.9, 0.95, 0.98, 0.99, 0.995, 0.999, 1.0] {
+                    let near = [0.97, 0.98, 0.99, 0.995, 0.999, 1.0];
+                    for c in (0..=38).map(|c| 0.025 * f64::from(c)).chain(near).flat_map(|c| [-c, c]) {
                         let roots = q.map(f64::sqrt);
                         let want = function.integrate(c * (q[0] * q[1]).sqrt(), roots, c);
                         let [f, slope] = series(&activation, q, c);
@@ -252,6 +254,32 @@ mod tests {
                 }
             }
             assert!(worst[0] < 5e-14 && worst[1] < 2e-12, "{worst:?} of {function:?}");
+        }
+    }
+
+    #[test]
+    fn an_entry_does_not_depend_on_its_neighbours() {
+        const ROWS: usize = 37;
+        for activation in functions() {
+            let q: Vec<f64> = (0..=ROWS).map(|row| activation.function.reach * (row as f64 / ROWS as f64)).collect();
+            let mut terms = Terms::empty(1, ROWS + 1, ROWS + 1, activation.planes());
+            terms.learn(&activation, 0, 0, &q);
+            let (rows, column) = (terms.from(0).at(0, ROWS), terms.from(20).at(0, 1));
+            // Neighbours on all sides of both cuts.
+            let c = |row: usize| [0.1, 0.999, 0.8, -0.95][row % 4];
+            let before: Vec<f64> = (0..ROWS).map(|row| c(row) * (q[row] * q[20]).sqrt()).collect();
+            for level in Level::all() {
+                let (mut k, mut t) = (before.clone(), vec![1.0; ROWS]);
+                activation.strip(level, rows, column, &mut k, &mut t);
+                for row in 0..ROWS {
+                    let (mut alone, mut theta) = ([before[row]], [1.0]);
+                    activation.strip(level, rows.part(row, 1), column, &mut alone, &mut theta);
+                    assert_eq!((alone[0], theta[0]), (k[row], t[row]), "row {row} of {activation:?} at {level:?}");
+                    let mut without = [before[row]];
+                    activation.strip(level, rows.part(row, 1), column, &mut without, &mut []);
+                    assert_eq!(without, alone);
+                }
+            }
         }
     }
 }

@@ -127,51 +127,26 @@ pub(crate) struct Dual {
 }
 
 /// What an activation keeps for each position of each row of a block. Rows that go through the network together
-/// lie together, position by position.
+/// lie together, position by position: all their numbers of a position are one piece of memory, number by number.
 #[derive(Debug, Clone)]
 pub(crate) struct Terms {
     pixels: usize,
     /// Rows that lie together.
     lanes: usize,
-    /// From a plane to the next.
-    stride: usize,
+    /// Numbers of a position of a row: [`OWN`] and the activation's.
     planes: usize,
-    /// The variances that enter.
-    q: Buffer,
-    /// The diagonal, F(q, q) and F'(q, q).
-    f: Buffer,
-    slope: Buffer,
-    /// The activation's numbers, one plane after the other.
-    kept: Buffer,
+    numbers: Buffer,
 }
+
+/// The numbers that every activation has, before its own: the variance q that enters, and the diagonal,
+/// F(q, q) and F'(q, q).
+const OWN: usize = 3;
 
 impl Terms {
     /// Room for `pixels` positions of `rows` rows, `lanes` of which go through the network together.
     pub(crate) fn empty(pixels: usize, rows: usize, lanes: usize, planes: usize) -> Terms {
-        let total = pixels * Terms::whole(rows, lanes);
-        let stride = Terms::stride(total);
-        let zeros = || Buffer::zeros(total);
-        Terms {
-            pixels,
-            lanes,
-            stride,
-            planes,
-            q: zeros(),
-            f: zeros(),
-            slope: zeros(),
-            kept: Buffer::zeros(planes * stride),
-        }
-    }
-
-    /// Rows rounded up to whole groups of lanes.
-    fn whole(rows: usize, lanes: usize) -> usize {
-        rows.next_multiple_of(lanes)
-    }
-
-    /// An odd number of cache lines: planes a power of two apart would share a few sets of the first-level cache.
-    fn stride(total: usize) -> usize {
-        const LINE: usize = 8;
-        (total.div_ceil(LINE) | 1) * LINE
+        let planes = OWN + planes;
+        Terms { pixels, lanes, planes, numbers: Buffer::zeros(pixels * rows.next_multiple_of(lanes) * planes) }
     }
 
     /// Learns the variances `q` of a position of the rows from `first` on.
@@ -179,12 +154,12 @@ impl Terms {
         let mut one = vec![0.0; self.planes];
         let from = self.from(first).at(pixel, q.len()).at;
         for (i, q) in q.iter().enumerate() {
-            let at = from + i;
             let q = q.max(0.0);
-            let dual = activation.row(q, &mut one);
-            (self.q[at], self.f[at], self.slope[at]) = (q, dual.f, dual.slope);
+            let (own, kept) = one.split_at_mut(OWN);
+            let dual = activation.row(q, kept);
+            own.copy_from_slice(&[q, dual.f, dual.slope]);
             for (plane, value) in one.iter().enumerate() {
-                self.kept[plane * self.stride + at] = *value;
+                self.numbers[from + i + plane * self.lanes] = *value;
             }
         }
     }
@@ -192,15 +167,15 @@ impl Terms {
     /// The rows from `first` on that go through the network together.
     #[inline(always)]
     pub(crate) fn from(&self, first: usize) -> Rows<'_> {
-        Rows { terms: self, at: first / self.lanes * self.lanes * self.pixels + first % self.lanes }
+        let group = first / self.lanes * self.lanes;
+        Rows { terms: self, at: group * self.pixels * self.planes + first % self.lanes }
     }
 
     /// Bytes held by the terms of `rows` rows of an activation with this many planes.
     pub(crate) fn bytes(pixels: usize, rows: usize, lanes: usize, planes: usize) -> usize {
-        let total = pixels.saturating_mul(Terms::whole(rows, lanes));
-        planes
-            .saturating_mul(Terms::stride(total))
-            .saturating_add(total.saturating_mul(3))
+        pixels
+            .saturating_mul(rows.next_multiple_of(lanes))
+            .saturating_mul(OWN + planes)
             .saturating_mul(size_of::<f64>())
     }
 }
@@ -216,11 +191,11 @@ impl<'a> Rows<'a> {
     /// `len` of them at a position.
     #[inline(always)]
     pub(crate) fn at(&self, pixel: usize, len: usize) -> Span<'a> {
-        Span { terms: self.terms, at: self.at + pixel * self.terms.lanes, len }
+        Span { terms: self.terms, at: self.at + pixel * self.terms.lanes * self.terms.planes, len }
     }
 }
 
-/// Some rows of a block.
+/// Some rows of a block that go through the network together.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Span<'a> {
     terms: &'a Terms,
@@ -229,16 +204,21 @@ pub(crate) struct Span<'a> {
 }
 
 impl<'a> Span<'a> {
+    #[inline(always)]
+    fn number(&self, place: usize) -> &'a [f64] {
+        &self.terms.numbers[self.at + place * self.terms.lanes..][..self.len]
+    }
+
     /// One of the activation's numbers, for all rows of the span.
     #[inline(always)]
     pub(crate) fn plane(&self, plane: usize) -> &'a [f64] {
-        &self.terms.kept[plane * self.terms.stride + self.at..][..self.len]
+        self.number(OWN + plane)
     }
 
     /// The activation's numbers from one of them on, and how far apart two of a row are.
     #[inline(always)]
     pub(crate) fn planes(&self, first: usize) -> (&'a [f64], usize) {
-        (&self.terms.kept[first * self.terms.stride + self.at..], self.terms.stride)
+        (&self.terms.numbers[self.at + (OWN + first) * self.terms.lanes..], self.terms.lanes)
     }
 
     /// `len` rows of the span, from its row `at` on.
@@ -250,13 +230,13 @@ impl<'a> Span<'a> {
     /// The variances.
     #[inline(always)]
     pub(crate) fn q(&self) -> &'a [f64] {
-        &self.terms.q[self.at..][..self.len]
+        self.number(0)
     }
 
     /// The diagonal values and slopes.
     #[inline(always)]
     pub(crate) fn diagonal(&self) -> (&'a [f64], &'a [f64]) {
-        (&self.terms.f[self.at..][..self.len], &self.terms.slope[self.at..][..self.len])
+        (self.number(1), self.number(2))
     }
 }
 

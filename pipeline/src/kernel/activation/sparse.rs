@@ -6,8 +6,10 @@
 //! weights chosen so that both 1/(1 − x) and its derivative are met for 0 ≤ x < 1, the less exactly near 1 the less
 //! a function within reach has there (docs/decisions/009).
 
-use super::Span;
-use crate::kernel::level::{Work, mul_add};
+mod strip;
+
+pub(super) use strip::Strip;
+
 use std::f64::consts::PI;
 
 /// How many terms are left.
@@ -59,9 +61,9 @@ const WEIGHTS: [f64; TERMS] = [
 /// Powers by which neighbouring exponents are apart; each is a product of two before it, or of one with itself.
 const GAPS: [usize; 13] = [1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64, 96];
 
-/// From an exponent to the next: a place in [`GAPS`].
-const STEPS: [usize; TERMS - 1] = {
-    let mut steps = [0; TERMS - 1];
+/// From an exponent to the next: a place in [`GAPS`]. There is none from the last.
+const STEPS: [usize; TERMS] = {
+    let mut steps = [0; TERMS];
     let mut m = 0;
     while m + 1 < TERMS {
         while GAPS[steps[m]] != EXPONENTS[m + 1] - EXPONENTS[m] {
@@ -71,6 +73,31 @@ const STEPS: [usize; TERMS - 1] = {
     }
     steps
 };
+
+/// Where the series is cut: terms behind it matter to nearly parallel rows alone.
+struct Cut {
+    /// The exponent from which on the terms behind the cut stand for all.
+    exponent: f64,
+    /// As many times the first of these at most is their sum.
+    tail: f64,
+}
+
+/// Before the exponents 41 and 116.
+const CUTS: [Cut; 2] = [Cut { exponent: 30.0, tail: 10.0 }, Cut { exponent: 100.0, tail: 30.0 }];
+
+/// A row's or a column's number for each cut, `s` being q/d²: where c² is below the product of the two, the terms
+/// behind the cut add up to less than 1e-13 of the slope and 1e-15 of F.
+///
+/// aₙ(q) falls like exp(−√(n/s)) at least.
+pub(super) fn cuts(s: f64) -> [f64; CUTS.len()] {
+    const SLOPE: f64 = 1e-13;
+    CUTS.map(|cut| {
+        let n = 2.0 * cut.exponent;
+        let logarithm = (0.5 * libm::log(SLOPE / (n * cut.tail)) + (n / s).sqrt()) / cut.exponent;
+        // Above one, and infinite for a row of zeros, says no more than one.
+        libm::exp(logarithm.min(0.0))
+    })
+}
 
 /// Whether a series has the terms 1, 3, 5, … or 2, 4, 6, …
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -136,134 +163,8 @@ fn hermite(node: &Node, parity: Parity) -> [f64; TERMS] {
     })
 }
 
-/// Where each kind of number of a row is kept: 1/√q, the constant, then aₙ/√q.
+/// Where each kind of number of a row is kept: 1/√q, the constant, the cuts, then aₙ/√q.
 pub(super) const INVERSE: usize = 0;
 pub(super) const CONSTANT: usize = 1;
-pub(super) const SERIES: usize = 2;
-
-/// A strip of entries: F = A·A' + l·k + k·[c]·S and F' = l + [c]·T with S = Σ w·aₙa'ₙ/√(qq')·zᵐ, T likewise with
-/// another factor n, z = c²; the c in brackets only if the series is even.
-pub(super) struct Strip<'a> {
-    pub(super) parity: Parity,
-    /// l, the square of the straight line's slope.
-    pub(super) line: f64,
-    pub(super) rows: Span<'a>,
-    pub(super) column: Span<'a>,
-    pub(super) k: &'a mut [f64],
-    pub(super) t: &'a mut [f64],
-}
-
-/// Entries that are computed at once.
-const WIDE: usize = 16;
-
-impl Work for Strip<'_> {
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        if self.t.is_empty() { self.pieces::<FMA, false>() } else { self.pieces::<FMA, true>() }
-    }
-}
-
-impl Strip<'_> {
-    #[inline(always)]
-    fn pieces<const FMA: bool, const NTK: bool>(self) {
-        let Strip { parity, line, rows, column, k, t } = self;
-        let (mut b, mut nb) = ([0.0; TERMS], [0.0; TERMS]);
-        for (m, n) in parity.terms().into_iter().enumerate() {
-            b[m] = WEIGHTS[m] * column.plane(SERIES + m)[0];
-            nb[m] = n as f64 * b[m];
-        }
-        let column =
-            Column { b, nb, inverse: column.plane(INVERSE)[0], constant: column.plane(CONSTANT)[0], q: column.q()[0] };
-        for from in (0..k.len()).step_by(WIDE) {
-            let len = WIDE.min(k.len() - from);
-            let rows = rows.part(from, len);
-            let k = &mut k[from..from + len];
-            let before = wide(k);
-            let inverses = wide(rows.plane(INVERSE));
-            let mut c = [0.0; WIDE];
-            for i in 0..WIDE {
-                c[i] = (before[i] * (inverses[i] * column.inverse)).clamp(-1.0, 1.0);
-            }
-            let (sum, bent) = sums::<FMA, NTK>(&rows, &column, &c);
-            let constants = wide(rows.plane(CONSTANT));
-            let (mut f, mut slope) = ([0.0; WIDE], [0.0; WIDE]);
-            for i in 0..WIDE {
-                let odd = if parity == Parity::Odd { 1.0 } else { c[i] };
-                f[i] = mul_add::<FMA>(before[i], mul_add::<FMA>(odd, sum[i], line), constants[i] * column.constant);
-                slope[i] = mul_add::<FMA>(odd, bent[i], line);
-            }
-            let (diagonal, steep) = rows.diagonal();
-            let (q, diagonal, steep) = (wide(rows.q()), wide(diagonal), wide(steep));
-            for i in 0..WIDE {
-                // Equal rows have exactly the values of the diagonal.
-                let equal = (before[i] == q[i]) & (q[i] == column.q);
-                f[i] = if equal { diagonal[i] } else { f[i] };
-                slope[i] = if equal { steep[i] } else { slope[i] };
-            }
-            k.copy_from_slice(&f[..len]);
-            if NTK {
-                for (t, slope) in t[from..from + len].iter_mut().zip(&slope) {
-                    *t *= slope;
-                }
-            }
-        }
-    }
-}
-
-/// A column's numbers.
-struct Column {
-    /// w·aₙ/√q', and n times that.
-    b: [f64; TERMS],
-    nb: [f64; TERMS],
-    inverse: f64,
-    constant: f64,
-    q: f64,
-}
-
-/// S and T of a piece.
-#[inline(always)]
-fn sums<const FMA: bool, const NTK: bool>(
-    rows: &Span<'_>,
-    column: &Column,
-    c: &[f64; WIDE],
-) -> ([f64; WIDE], [f64; WIDE]) {
-    let mut powers = [[0.0; WIDE]; GAPS.len()];
-    for i in 0..WIDE {
-        powers[0][i] = c[i] * c[i];
-        powers[1][i] = powers[0][i] * powers[0][i];
-        powers[2][i] = powers[1][i] * powers[0][i];
-    }
-    // 4 = 2·2, 6 = 3·3, 8 = 4·4, 12 = 6·6 and so on.
-    for gap in 3..GAPS.len() {
-        let root = powers[gap - 2];
-        for (power, root) in powers[gap].iter_mut().zip(&root) {
-            *power = root * root;
-        }
-    }
-    let (mut f, mut slope) = ([0.0; WIDE], [0.0; WIDE]);
-    let (planes, stride) = rows.planes(SERIES);
-    for m in (0..TERMS).rev() {
-        let a = wide(&planes[m * stride..]);
-        let power = &powers[if m + 1 < TERMS { STEPS[m] } else { 0 }];
-        for i in 0..WIDE {
-            f[i] = mul_add::<FMA>(f[i], power[i], a[i] * column.b[m]);
-            if NTK {
-                slope[i] = mul_add::<FMA>(slope[i], power[i], a[i] * column.nb[m]);
-            }
-        }
-    }
-    (f, slope)
-}
-
-/// The first values, filled up with zeros.
-#[inline(always)]
-fn wide(values: &[f64]) -> [f64; WIDE] {
-    match values.first_chunk() {
-        Some(whole) => *whole,
-        None => {
-            let mut wide = [0.0; WIDE];
-            wide.iter_mut().zip(values).for_each(|(wide, value)| *wide = *value);
-            wide
-        }
-    }
-}
+pub(super) const LIMITS: usize = 2;
+pub(super) const SERIES: usize = LIMITS + CUTS.len();
