@@ -100,6 +100,44 @@ fn damage_of_anything_else_that_is_reused_is_mended_too() {
 }
 
 #[test]
+fn verify_reads_every_other_file_too() {
+    let folder = Folder::new();
+    let job = Digits { gp: "covariance = true", ..JOB };
+    job.run(&folder, "out", &[]).json();
+    let store = folder.path("out");
+    let all = objects(&store, &["data", "factor", "border", "results"]);
+    let others = |key: &&String| key.ends_with(".parquet") && !(key.starts_with("factor/") && key.contains("/tiles/"));
+    let others: Vec<&String> = all.keys().filter(others).collect();
+    let sound = folder.run(&["verify", "out", "--json"]).json();
+    assert_eq!(sound["files"]["read"].as_u64(), Some(others.len() as u64), "{others:?}");
+    assert_eq!(sound["files"]["bad"].as_array().map(Vec::len), Some(0));
+    for part in ["data/", "/z", "/alpha", "/strips/", "/tiles/", "/predictions-", "/covariance-"] {
+        let key = others.iter().find(|key| key.contains(part)).unwrap();
+        let path = store.join(key);
+        let good = std::fs::read(&path).unwrap();
+        flip(&path, 8 * (good.len() / 3));
+        let damaged = std::fs::read(&path).unwrap();
+        for repair in [&[][..], &["--repair"]] {
+            let ended = folder.run(&[&["verify", "out", "--json"], repair].concat());
+            assert_eq!(ended.code, 1, "{ended:?}");
+            assert!(ended.stderr.contains("1 other bad files: run their job again"), "{}", ended.stderr);
+            let report: serde_json::Value = serde_json::from_str(&ended.stdout).unwrap();
+            assert_eq!(report["files"]["bad"][0]["key"].as_str(), Some(key.as_str()));
+            assert_eq!(std::fs::read(&path).unwrap(), damaged, "{key} was changed");
+        }
+        // As the message says.
+        job.run(&folder, "out", &[]).json();
+        assert_eq!(folder.run(&["verify", "out"]).code, 0, "{key}");
+        assert_eq!(std::fs::read(&path).unwrap(), good, "{key}");
+    }
+    // A block of rows that is not there is missed: its manifest tells of it.
+    let rows = others.iter().find(|key| key.starts_with("data/")).unwrap();
+    std::fs::remove_file(store.join(rows)).unwrap();
+    let ended = folder.run(&["verify", "out"]);
+    assert!(ended.code == 1 && ended.stdout.contains(&format!("{rows}: it is not there")), "{ended:?}");
+}
+
+#[test]
 fn a_tile_of_v_that_is_damaged_or_gone_is_made_again() {
     let folder = Folder::new();
     let job = Digits { gp: "covariance = true", ..JOB };

@@ -152,6 +152,11 @@ impl Key {
         self.payload
     }
 
+    /// Whether the object was set aside because its digest was wrong.
+    pub fn is_aside(&self) -> bool {
+        self.path.contains("/aside/")
+    }
+
     /// The tile named by a key under `tiles/`.
     pub fn tile_id(&self) -> Option<TileId> {
         let (folder, name) = self.path.rsplit_once('/')?;

@@ -1,8 +1,12 @@
-//! `verify`: every tile of every gram and factor, read and compared with its digest.
+//! `verify`: every tile of every gram and factor, and every other file with a digest, read and compared with it.
+
+mod files;
 
 use megagram_pipeline::{RepairOptions, Residual};
 use megagram_storage::{Kind, Store, TileId};
 use serde::Serialize;
+
+use files::{Files, finite};
 
 use super::stored::{Stored, ids};
 use crate::cli::VerifyArgs;
@@ -10,7 +14,7 @@ use crate::exit::{Error, Result};
 use crate::output::Stdout;
 use crate::{machine, progress};
 
-#[derive(Debug, Serialize)]
+#[derive(Debug, Default, Serialize)]
 struct Report {
     store: String,
     /// Tiles read.
@@ -19,6 +23,8 @@ struct Report {
     /// Tiles of unfinished matrices that are not there yet.
     missing: u64,
     bad: Vec<Bad>,
+    /// Rows, tables and tiles of V.
+    files: Files,
     /// Bad tiles moved to `aside/` and computed again.
     repaired: u64,
     /// L·Lᵀ against K on sampled rows of each complete factor whose tiles are good.
@@ -45,8 +51,7 @@ pub fn run(args: &VerifyArgs, out: &mut Stdout) -> Result<()> {
     }
     let progress = progress::of(0);
     let url = store.url().to_owned();
-    let mut report =
-        Report { store: url, tiles: 0, bytes: 0, missing: 0, bad: Vec::new(), repaired: 0, residuals: Vec::new() };
+    let mut report = Report { store: url, ..Report::default() };
     for matrix in &matrices {
         progress.begin(&format!("{} {}", matrix.kind, matrix.id), "tiles", matrix.present.len() as u64);
         report.missing += matrix.missing();
@@ -74,6 +79,7 @@ pub fn run(args: &VerifyArgs, out: &mut Stdout) -> Result<()> {
             why,
         }));
     }
+    report.files = files::check(&store)?;
     if args.repair && !report.bad.is_empty() {
         // Grams first: a factor's tile may need the tile of K that was bad too.
         let options = RepairOptions { memory: machine::memory().bytes / 2, workers: machine::cores() };
@@ -94,26 +100,35 @@ pub fn run(args: &VerifyArgs, out: &mut Stdout) -> Result<()> {
             bad.factor, bad.worst, bad.bound
         )));
     }
-    match report.bad.len() {
-        0 => Ok(()),
-        _ if args.repair => Ok(()),
-        n => Err(Error::Check(format!("{n} bad tiles; nothing was changed: --repair computes them again"))),
+    let tiles = if args.repair { 0 } else { report.bad.len() };
+    let mut wrong = Vec::new();
+    if tiles > 0 {
+        wrong.push(format!("{tiles} bad tiles; nothing was changed: --repair computes them again"));
     }
+    if !report.files.bad.is_empty() {
+        let count = report.files.bad.len();
+        wrong.push(format!("{count} other bad files: run their job again, which makes anew what it needs of them"));
+    }
+    if wrong.is_empty() { Ok(()) } else { Err(Error::Check(wrong.join("; "))) }
 }
 
 /// What is wrong with a tile, if anything.
 fn check(store: &Store, matrix: &Stored, tile: TileId) -> Result<Option<String>> {
     let columns: Vec<_> = matrix.columns.iter().map(String::as_str).collect();
-    let mut finite = true;
-    let read = matrix.tile(store, tile, &columns, &mut Vec::new(), |values| {
-        finite &= values.iter().all(|v| v.is_finite());
-    });
+    let mut sound = true;
+    let read = matrix.tile(store, tile, &columns, &mut Vec::new(), |values| sound &= finite(values));
+    Ok(tells_damage(read.map(|()| sound))?)
+}
+
+/// What is wrong with something that was read, if anything. `Ok` tells whether its numbers are finite.
+fn tells_damage(read: megagram_storage::Result<bool>) -> megagram_storage::Result<Option<String>> {
+    use megagram_storage::Error;
     match read {
-        Ok(()) if finite => Ok(None),
-        Ok(()) => Ok(Some("it holds NaN or infinite values".to_owned())),
-        Err(megagram_storage::Error::Corrupt { why, .. }) => Ok(Some(why)),
-        Err(megagram_storage::Error::NotFound { .. }) => Ok(Some("it vanished while it was looked at".to_owned())),
-        Err(e) => Err(e.into()),
+        Ok(true) => Ok(None),
+        Ok(false) => Ok(Some("it holds NaN or infinite values".to_owned())),
+        Err(Error::Corrupt { why, .. }) => Ok(Some(why)),
+        Err(Error::NotFound { .. }) => Ok(Some("it is not there".to_owned())),
+        Err(error) => Err(error),
     }
 }
 
@@ -121,6 +136,9 @@ fn text(report: &Report) -> String {
     let mut text = String::new();
     for bad in &report.bad {
         text.push_str(&format!("{} {} {}: {}\n", bad.matrix, bad.id, bad.tile, bad.why));
+    }
+    for bad in &report.files.bad {
+        text.push_str(&format!("{}: {}\n", bad.key, bad.why));
     }
     let (tiles, bytes) = (report.tiles, crate::spec::size::show(report.bytes));
     text.push_str(&format!("{tiles} tiles read ({bytes}), {} bad", report.bad.len()));
@@ -130,7 +148,9 @@ fn text(report: &Report) -> String {
     if report.missing > 0 {
         text.push_str(&format!("; {} not there yet", report.missing));
     }
-    text.push('\n');
+    let files = &report.files;
+    let size = crate::spec::size::show(files.bytes);
+    text.push_str(&format!("\n{} other files read ({size}), {} bad\n", files.read, files.bad.len()));
     for r in &report.residuals {
         let (factor, rows, worst, bound) = (&r.factor, r.rows.len(), r.worst, r.bound);
         text.push_str(&format!(

@@ -296,7 +296,7 @@ pub fn prepare(store: &Store, request: &Request<'_>) -> Result<Prepared> {
     let before = (before.size(), before.modified());
     let spec = request.spec()?;
     if let Some(manifest) = Manifest::find(store, Kind::Data, &Id::of(&spec))? {
-        return Prepared::from_manifest(&manifest);
+        return Prepared::of(&manifest);
     }
     let survey = request.survey()?;
     let id = Id::of(&spec);
@@ -308,7 +308,7 @@ pub fn prepare(store: &Store, request: &Request<'_>) -> Result<Prepared> {
     let column = column_of(spec["what"].as_str().unwrap_or(INPUTS));
     let Survey { n, width, classes, moments } = survey;
     let prepared = Prepared { id, n, width, tile: request.tile, row_digests, classes, moments, column };
-    Prepared::from_manifest(&Manifest::new(Kind::Data, spec, prepared.facts()).publish(store)?)
+    Prepared::of(&Manifest::new(Kind::Data, spec, prepared.facts()).publish(store)?)
 }
 
 /// Writes the blocks of a prepared matrix anew that are missing or damaged; returns them. What was

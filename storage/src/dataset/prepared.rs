@@ -53,10 +53,14 @@ impl Prepared {
     /// # Errors
     /// [`Error::NotFound`], [`Error::Format`] or [`Error::Store`].
     pub fn read(store: &Store, id: &Id) -> Result<Prepared> {
-        Prepared::from_manifest(&Manifest::read(store, Kind::Data, id)?)
+        Prepared::of(&Manifest::read(store, Kind::Data, id)?)
     }
 
-    pub(crate) fn from_manifest(manifest: &Manifest) -> Result<Prepared> {
+    /// What a manifest of prepared rows says.
+    ///
+    /// # Errors
+    /// [`Error::Format`] if it lacks something.
+    pub fn of(manifest: &Manifest) -> Result<Prepared> {
         let prepared = Prepared {
             id: manifest.id.clone(),
             n: manifest.fact("n")?,
