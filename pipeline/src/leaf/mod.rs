@@ -1,4 +1,5 @@
-//! The leaf operations on column-major tiles of `f64`: a BLAS call each, or a few and small blocks of our own.
+//! The leaf operations on column-major tiles of `f64`: a product each, or a few and small blocks. The products are our
+//! own with AVX-512, the BLAS's elsewhere ([`Blas`] tells which).
 //!
 //! Every call has one shape and one leading dimension (the number of rows of the operand), α and β are
 //! fixed, and nothing is split or merged. So an entry of a result depends only on the numbers that it
@@ -9,14 +10,17 @@
 
 mod blas;
 mod gemm;
+#[cfg(target_arch = "x86_64")]
+mod panels;
 mod potrf;
+mod product;
 pub mod reference;
 mod solve;
 mod syrk;
 mod trsm;
 mod vector;
 
-pub use blas::{Blas, blas, pack_bytes, pack_bytes_at};
+pub use blas::{Blas, blas, pack_bytes_at};
 pub use gemm::{gemm_acc, gemm_nn, gemm_nt, rows_gram, rows_gram_lower};
 pub use potrf::{BadPivot, Pivots, potrf};
 pub use syrk::syrk;

@@ -1,13 +1,11 @@
 //! The Cholesky factor of one tile.
 //!
-//! BLIS has no LAPACK, so this is ours: the square is halved until a block is small, and everything
+//! BLIS has no LAPACK, so this is ours. The square is halved until a block is small, and everything
 //! between the small blocks is one trsm and one syrk. The splits depend on the side alone, so the
 //! sequence of operations is fixed.
 
-use super::blas::blas;
-use super::trsm;
+use super::{syrk, trsm};
 use crate::kernel::level::{Level, Work, mul_add};
-use cblas_sys::{CblasColMajor, CblasLower, CblasNoTrans, cblas_dsyrk};
 use std::ops::Range;
 
 /// Blocks up to this side are factored column by column.
@@ -40,7 +38,6 @@ pub struct BadPivot {
 /// before it hold the factor, the rest is partly updated, and nothing was divided by the pivot.
 pub fn potrf(c: &mut [f64], side: usize, real: usize) -> Result<Pivots, BadPivot> {
     debug_assert_eq!(c.len(), side * side);
-    blas();
     let mut pivots = Pivots { smallest: f64::INFINITY, at: 0 };
     halve(c, side, 0..side, real, &mut pivots)?;
     for j in 1..side {
@@ -64,7 +61,7 @@ fn halve(c: &mut [f64], side: usize, rows: Range<usize>, real: usize, pivots: &m
 
 /// With the block `start..middle` factored: the block below it, and the update of the next diagonal block.
 fn below(c: &mut [f64], side: usize, start: usize, middle: usize, end: usize) {
-    let (n1, n2, ld) = ((middle - start) as i32, (end - middle) as i32, side as i32);
+    let (n1, n2) = (middle - start, end - middle);
     let base = c.as_mut_ptr();
     // SAFETY: start < middle < end ≤ side, so the three blocks lie in the side × side tile and do not
     // overlap; the leading dimension is the tile's.
@@ -72,8 +69,8 @@ fn below(c: &mut [f64], side: usize, start: usize, middle: usize, end: usize) {
         let l11 = base.add(start + start * side);
         let l21 = base.add(middle + start * side);
         let c22 = base.add(middle + middle * side);
-        trsm::halve(l21, side, l11, side, end - middle, middle - start);
-        cblas_dsyrk(CblasColMajor, CblasLower, CblasNoTrans, n2, n1, -1.0, l21, ld, 1.0, c22, ld);
+        trsm::halve(l21, side, l11, side, n2, n1);
+        syrk::update(c22, side, l21, side, [n2, n1]);
     }
 }
 

@@ -1,12 +1,10 @@
 //! Triangular solves from the right.
 //!
-//! BLIS has no trsm kernel of its own for AVX-512 and solves there at half the speed of a product. So
-//! the triangle is halved until it is small, and what is between the small triangles is gemm; the small ones
+//! The triangle is halved until it is small, and what is between the small triangles is products; the small ones
 //! are solved by [`solve`]. The splits depend on the side alone.
 
-use super::blas::blas;
+use super::product::{Into, Operand, Part, Product};
 use super::solve::{SIDE as SMALL, solve};
-use cblas_sys::{CBLAS_TRANSPOSE, CblasColMajor, CblasNoTrans, CblasTrans, cblas_dgemm};
 
 /// `C ← C·L⁻ᵀ`: the last step of an off-diagonal tile of the factor.
 ///
@@ -14,7 +12,6 @@ use cblas_sys::{CBLAS_TRANSPOSE, CblasColMajor, CblasNoTrans, CblasTrans, cblas_
 pub fn trsm(c: &mut [f64], l: &[f64], rows: usize, side: usize) {
     debug_assert_eq!(c.len(), rows * side);
     debug_assert_eq!(l.len(), side * side);
-    blas();
     // SAFETY: the lengths above are what the shapes and leading dimensions read and write.
     unsafe { halve(c.as_mut_ptr(), rows, l.as_ptr(), side, rows, side) }
 }
@@ -25,7 +22,6 @@ pub fn trsm(c: &mut [f64], l: &[f64], rows: usize, side: usize) {
 pub fn trsm_back(c: &mut [f64], l: &[f64], rows: usize, side: usize) {
     debug_assert_eq!(c.len(), rows * side);
     debug_assert_eq!(l.len(), side * side);
-    blas();
     // SAFETY: the lengths above are what the shapes and leading dimensions read and write.
     unsafe { halve_back(c.as_mut_ptr(), rows, l.as_ptr(), side, rows, side) }
 }
@@ -43,7 +39,7 @@ pub(super) unsafe fn halve(c: *mut f64, ldc: usize, l: *const f64, ldl: usize, r
         let n1 = split(n);
         halve(c, ldc, l, ldl, rows, n1);
         let right = c.add(n1 * ldc);
-        update(right, c, ldc, l.add(n1), ldl, [rows, n - n1, n1], CblasTrans);
+        update(right, c, ldc, Operand::columns(l.add(n1), ldl), [rows, n - n1, n1]);
         halve(right, ldc, l.add(n1 + n1 * ldl), ldl, rows, n - n1);
     }
 }
@@ -61,7 +57,7 @@ unsafe fn halve_back(c: *mut f64, ldc: usize, l: *const f64, ldl: usize, rows: u
         let n1 = split(n);
         let right = c.add(n1 * ldc);
         halve_back(right, ldc, l.add(n1 + n1 * ldl), ldl, rows, n - n1);
-        update(c, right, ldc, l.add(n1), ldl, [rows, n1, n - n1], CblasNoTrans);
+        update(c, right, ldc, Operand::rows(l.add(n1), ldl), [rows, n1, n - n1]);
         halve_back(c, ldc, l, ldl, rows, n1);
     }
 }
@@ -71,39 +67,12 @@ fn split(n: usize) -> usize {
     (n / 2).next_multiple_of(SMALL).min(n - 1)
 }
 
-/// `C ← C − A·op(B)` for parts of one tile: `c` m × n, `a` m × k, both with leading dimension `ldc`.
+/// `C ← C − A·Bᵀ` for parts of one tile: `c` m × n, `a` m × k, both with leading dimension `ldc`.
 ///
 /// # Safety
 /// The three parts are as stated and `c` overlaps neither of the others.
-unsafe fn update(
-    c: *mut f64,
-    a: *const f64,
-    ldc: usize,
-    b: *const f64,
-    ldb: usize,
-    [m, n, k]: [usize; 3],
-    transpose: CBLAS_TRANSPOSE,
-) {
-    if m == 0 {
-        return;
-    }
+unsafe fn update(c: *mut f64, a: *const f64, ldc: usize, b: Operand, shape: [usize; 3]) {
+    let a = Operand::columns(a, ldc);
     // SAFETY: as the caller vouches.
-    unsafe {
-        cblas_dgemm(
-            CblasColMajor,
-            CblasNoTrans,
-            transpose,
-            m as i32,
-            n as i32,
-            k as i32,
-            -1.0,
-            a,
-            ldc as i32,
-            b,
-            ldb as i32,
-            1.0,
-            c,
-            ldc as i32,
-        );
-    }
+    unsafe { Product { a, b, c, ldc, shape, into: Into::Less, part: Part::All }.make() }
 }

@@ -1,0 +1,298 @@
+//! Products with AVX-512, in panels of eight rows.
+
+use super::product::{Into, Operand, Part, Product};
+use std::arch::x86_64::{
+    __m512d, _MM_HINT_T0, _mm_prefetch, _mm512_add_pd, _mm512_fmadd_pd, _mm512_loadu_pd, _mm512_permutex2var_pd,
+    _mm512_set_epi64, _mm512_set1_pd, _mm512_setzero_pd, _mm512_shuffle_f64x2, _mm512_storeu_pd, _mm512_sub_pd,
+    _mm512_unpackhi_pd, _mm512_unpacklo_pd,
+};
+use std::cell::RefCell;
+
+/// Rows of a panel: a vector.
+const PANEL: usize = 8;
+/// Panels of A whose sums with a panel of B are in registers at once: 24 sums of eight, of 32 registers.
+const ABREAST: usize = 3;
+/// The most terms between two visits to C: a panel of B of so many stays in the first-level cache.
+const DEEP: usize = 320;
+/// Rows of a block of A, which stays in the second-level cache: a multiple of `PANEL · ABREAST`.
+const TALL: usize = 192;
+/// Rows of a block of B, in the last-level cache.
+const WIDE: usize = 2048;
+
+/// Eight numbers, in one line of the cache.
+#[derive(Clone, Copy)]
+#[repr(C, align(64))]
+struct Line([f64; PANEL]);
+
+#[derive(Default)]
+struct Buffers {
+    a: Vec<Line>,
+    b: Vec<Line>,
+}
+
+thread_local! {
+    static BUFFERS: RefCell<Buffers> = RefCell::default();
+}
+
+/// Bytes of the buffers of a thread, if no operand has more than `side` rows or columns.
+pub(super) fn bytes_at(side: usize) -> usize {
+    let panels = |most: usize| side.min(most).div_ceil(PANEL);
+    size_of::<Line>() * side.min(DEEP) * (panels(TALL) + panels(WIDE))
+}
+
+/// The terms of a block, of k: as many blocks as must be, of equal depth but for the last.
+fn depth(k: usize) -> usize {
+    k.div_ceil(k.div_ceil(DEEP))
+}
+
+/// Makes a product.
+///
+/// # Safety
+/// As for [`Product::make`]; k > 0, and the processor has AVX-512 F.
+pub(super) unsafe fn make(product: &Product) {
+    BUFFERS.with_borrow_mut(|Buffers { a, b }| {
+        let [m, n, k] = product.shape;
+        let depth = depth(k);
+        let lines = |rows: usize| depth * rows.div_ceil(PANEL);
+        grow(a, lines(m.min(TALL)));
+        grow(b, lines(n.min(WIDE)));
+        // SAFETY: as the caller vouches; the buffers hold a block of either.
+        unsafe { blocks(product, depth, a.as_mut_ptr().cast(), b.as_mut_ptr().cast()) }
+    });
+}
+
+fn grow(lines: &mut Vec<Line>, len: usize) {
+    if lines.len() < len {
+        lines.resize(len, Line([0.0; PANEL]));
+    }
+}
+
+/// # Safety
+/// As for [`make`]; `a` and `b` have room for a block of A and of B of this depth.
+#[target_feature(enable = "avx512f")]
+unsafe fn blocks(product: &Product, depth: usize, a: *mut f64, b: *mut f64) {
+    let [m, n, k] = product.shape;
+    for j in (0..n).step_by(WIDE) {
+        let wide = WIDE.min(n - j);
+        for p in (0..k).step_by(depth) {
+            let deep = depth.min(k - p);
+            let into = if p == 0 { product.into } else { next(product.into) };
+            // SAFETY: the blocks lie in the operands.
+            unsafe { lay(product.b, [j, p], [wide, deep], b) }
+            for i in (0..m).step_by(TALL) {
+                let tall = TALL.min(m - i);
+                if product.part == Part::Lower && i + tall <= j {
+                    continue;
+                }
+                // SAFETY: as above; the block of C lies in C.
+                unsafe {
+                    lay(product.a, [i, p], [tall, deep], a);
+                    let c = product.c.add(i + j * product.ldc);
+                    let above = if product.part == Part::Lower { Some(j as isize - i as isize) } else { None };
+                    Block { a, b, c, ldc: product.ldc, shape: [tall, wide, deep], into, above }.make();
+                }
+            }
+        }
+    }
+}
+
+/// What becomes of C with the terms after the first block.
+fn next(into: Into) -> Into {
+    if into == Into::Less { Into::Less } else { Into::More }
+}
+
+/// Lays rows out in panels: of each panel the first column, then the second, …; rows that are missing are zero.
+///
+/// # Safety
+/// The operand has `rows` rows from `i` on and `cols` columns from `p` on, and `to` has room for whole panels.
+#[target_feature(enable = "avx512f")]
+unsafe fn lay(from: Operand, [i, p]: [usize; 2], [rows, cols]: [usize; 2], to: *mut f64) {
+    let whole = rows / PANEL;
+    // SAFETY: what is read lies below rows and cols, what is written in whole panels.
+    unsafe {
+        let at = from.at.add(i * from.row + p * from.col);
+        if from.row == 1 {
+            // A column at a time: its numbers lie in order, and each panel takes a whole line.
+            for p in 0..cols {
+                let column = at.add(p * from.col);
+                for panel in 0..whole {
+                    let eight = _mm512_loadu_pd(column.add(panel * PANEL));
+                    _mm512_storeu_pd(to.add((panel * cols + p) * PANEL), eight);
+                }
+            }
+        } else {
+            let even = cols - cols % PANEL;
+            for panel in 0..whole {
+                let (rows, to) = (at.add(panel * PANEL * from.row), to.add(panel * cols * PANEL));
+                for p in (0..even).step_by(PANEL) {
+                    transpose(rows.add(p), from.row, to.add(p * PANEL));
+                }
+                for p in even..cols {
+                    for row in 0..PANEL {
+                        *to.add(p * PANEL + row) = *rows.add(row * from.row + p);
+                    }
+                }
+            }
+        }
+        if whole * PANEL < rows {
+            for p in 0..cols {
+                for row in 0..PANEL {
+                    let i = whole * PANEL + row;
+                    let value = if i < rows { *at.add(i * from.row + p * from.col) } else { 0.0 };
+                    *to.add((whole * cols + p) * PANEL + row) = value;
+                }
+            }
+        }
+    }
+}
+
+/// Eight rows of eight numbers become eight columns.
+///
+/// # Safety
+/// `rows` has eight rows of eight with leading dimension `ld`; `to` has room for 64.
+#[inline]
+#[target_feature(enable = "avx512f")]
+unsafe fn transpose(rows: *const f64, ld: usize, to: *mut f64) {
+    // SAFETY: as the caller vouches.
+    let row = |i: usize| unsafe { _mm512_loadu_pd(rows.add(i * ld)) };
+    let pairs = |i: usize| {
+        let (even, odd) = (row(i), row(i + 1));
+        [_mm512_unpacklo_pd(even, odd), _mm512_unpackhi_pd(even, odd)]
+    };
+    let [p0, p1, p2, p3] = [pairs(0), pairs(2), pairs(4), pairs(6)];
+    let first = _mm512_set_epi64(13, 12, 5, 4, 9, 8, 1, 0);
+    let second = _mm512_set_epi64(15, 14, 7, 6, 11, 10, 3, 2);
+    for odd in 0..2 {
+        // Columns odd, odd + 4 of the four upper rows side by side, then odd + 2, odd + 6; so of the lower.
+        let upper = [first, second].map(|take| _mm512_permutex2var_pd(p0[odd], take, p1[odd]));
+        let lower = [first, second].map(|take| _mm512_permutex2var_pd(p2[odd], take, p3[odd]));
+        for half in 0..2 {
+            let low = _mm512_shuffle_f64x2::<0b01_00_01_00>(upper[half], lower[half]);
+            let high = _mm512_shuffle_f64x2::<0b11_10_11_10>(upper[half], lower[half]);
+            // SAFETY: as the caller vouches.
+            unsafe {
+                _mm512_storeu_pd(to.add((2 * half + odd) * PANEL), low);
+                _mm512_storeu_pd(to.add((2 * half + odd + 4) * PANEL), high);
+            }
+        }
+    }
+}
+
+/// A block of C, with the panels of A and B that it takes.
+#[derive(Clone, Copy)]
+struct Block {
+    a: *const f64,
+    b: *const f64,
+    c: *mut f64,
+    ldc: usize,
+    /// Rows, columns, terms.
+    shape: [usize; 3],
+    into: Into,
+    /// Entry (i, j) of the block is made only if i ≥ j + this, if there is a number.
+    above: Option<isize>,
+}
+
+impl Block {
+    /// # Safety
+    /// The panels and the block of C are of this shape.
+    #[target_feature(enable = "avx512f")]
+    unsafe fn make(&self) {
+        let [tall, wide, deep] = self.shape;
+        for j in (0..wide).step_by(PANEL) {
+            for i in (0..tall).step_by(PANEL * ABREAST) {
+                let rows = (PANEL * ABREAST).min(tall - i);
+                if self.above.is_some_and(|above| (i + rows) as isize <= j as isize + above) {
+                    continue;
+                }
+                // SAFETY: the part lies in the block.
+                unsafe {
+                    let (a, b) = (self.a.add(i * deep), self.b.add(j * deep));
+                    let part = Self {
+                        a,
+                        b,
+                        c: self.c.add(i + j * self.ldc),
+                        shape: [rows, PANEL.min(wide - j), deep],
+                        above: self.above.map(|above| above + j as isize - i as isize),
+                        ..*self
+                    };
+                    match rows.div_ceil(PANEL) {
+                        1 => part.sums::<1>(),
+                        2 => part.sums::<2>(),
+                        _ => part.sums::<ABREAST>(),
+                    }
+                }
+            }
+        }
+    }
+
+    /// At most eight columns of `N` panels: into C at once, or where some are not to be made one by one.
+    ///
+    /// # Safety
+    /// As for [`Block::make`].
+    #[target_feature(enable = "avx512f")]
+    unsafe fn sums<const N: usize>(self) {
+        let [rows, cols, deep] = self.shape;
+        let whole = rows == N * PANEL && cols == PANEL && self.above.is_none_or(|above| above + PANEL as isize <= 1);
+        // SAFETY: as the caller vouches; `beside` has room for all sums.
+        unsafe {
+            if whole {
+                return kernel::<N>(self.a, self.b, deep, self.c, self.ldc, self.into);
+            }
+            let mut beside = [[0.0; PANEL * ABREAST]; PANEL];
+            kernel::<N>(self.a, self.b, deep, beside.as_mut_ptr().cast(), PANEL * ABREAST, Into::Set);
+            for (j, sums) in beside.iter().enumerate().take(cols) {
+                let from = self.above.map_or(0, |above| (j as isize + above).clamp(0, rows as isize) as usize);
+                for (i, sum) in sums.iter().enumerate().take(rows).skip(from) {
+                    let c = self.c.add(i + j * self.ldc);
+                    *c = match self.into {
+                        Into::Less => *c - sum,
+                        Into::More => *c + sum,
+                        Into::Set => *sum,
+                    };
+                }
+            }
+        }
+    }
+}
+
+/// All sums of `N` panels of A and one of B, in registers.
+///
+/// # Safety
+/// The panels are `deep` columns deep, those of A one after the other; `c` is 8·N × 8 with leading dimension `ldc`.
+#[target_feature(enable = "avx512f")]
+#[allow(clippy::needless_range_loop, reason = "iterators are not inlined with the instructions")]
+unsafe fn kernel<const N: usize>(a: *const f64, b: *const f64, deep: usize, c: *mut f64, ldc: usize, into: Into) {
+    let mut sums = [[_mm512_setzero_pd(); N]; PANEL];
+    // SAFETY: as the caller vouches; a prefetch may name any address.
+    unsafe {
+        for j in 0..PANEL {
+            for i in 0..N {
+                _mm_prefetch::<_MM_HINT_T0>(c.add(j * ldc + i * PANEL).cast());
+            }
+            _mm_prefetch::<_MM_HINT_T0>(c.add(j * ldc + N * PANEL - 1).cast());
+        }
+        for p in 0..deep {
+            let mut column = [_mm512_setzero_pd(); N];
+            for i in 0..N {
+                column[i] = _mm512_loadu_pd(a.add((i * deep + p) * PANEL));
+            }
+            for j in 0..PANEL {
+                let factor = _mm512_set1_pd(*b.add(p * PANEL + j));
+                for i in 0..N {
+                    sums[j][i] = _mm512_fmadd_pd(column[i], factor, sums[j][i]);
+                }
+            }
+        }
+        for j in 0..PANEL {
+            for i in 0..N {
+                let c = c.add(j * ldc + i * PANEL);
+                let sum: __m512d = match into {
+                    Into::Less => _mm512_sub_pd(_mm512_loadu_pd(c), sums[j][i]),
+                    Into::More => _mm512_add_pd(_mm512_loadu_pd(c), sums[j][i]),
+                    Into::Set => sums[j][i],
+                };
+                _mm512_storeu_pd(c, sum);
+            }
+        }
+    }
+}
