@@ -12,12 +12,17 @@ use std::cell::RefCell;
 const PANEL: usize = 8;
 /// Panels of A whose sums with a panel of B are in registers at once: 24 sums of eight, of 32 registers.
 const ABREAST: usize = 3;
-/// The most terms between two visits to C: a panel of B of so many stays in the first-level cache.
-const DEEP: usize = 320;
-/// Rows of a block of A, which stays in the second-level cache: a multiple of `PANEL · ABREAST`.
-const TALL: usize = 192;
-/// Rows of a block of B, in the last-level cache.
+/// Rows of a sliver of A, whose panels lie abreast column by column, so that the kernel reads one stream.
+const SLIVER: usize = PANEL * ABREAST;
+/// The most terms between two visits to C.
+const DEEP: usize = 512;
+/// Rows of a block of A: whole slivers that hold a tile of 1024. The slivers stream from the last-level cache past a panel
+/// of B, which is the faster the fewer the blocks.
+const TALL: usize = 1056;
+/// Rows of a block of B.
 const WIDE: usize = 2048;
+/// Panels that are laid out together.
+const TOGETHER: usize = 12;
 
 /// Eight numbers, in one line of the cache.
 #[derive(Clone, Copy)]
@@ -36,8 +41,13 @@ thread_local! {
 
 /// Bytes of the buffers of a thread, if no operand has more than `side` rows or columns.
 pub(super) fn bytes_at(side: usize) -> usize {
-    let panels = |most: usize| side.min(most).div_ceil(PANEL);
-    size_of::<Line>() * side.min(DEEP) * (panels(TALL) + panels(WIDE))
+    let (a, b) = (slivers(side.min(TALL)), side.min(WIDE).div_ceil(PANEL));
+    size_of::<Line>() * side.min(DEEP) * (a + b)
+}
+
+/// Panels of slivers that hold so many rows.
+fn slivers(rows: usize) -> usize {
+    rows.div_ceil(SLIVER) * ABREAST
 }
 
 /// The terms of a block, of k: as many blocks as must be, of equal depth but for the last.
@@ -53,9 +63,8 @@ pub(super) unsafe fn make(product: &Product) {
     BUFFERS.with_borrow_mut(|Buffers { a, b }| {
         let [m, n, k] = product.shape;
         let depth = depth(k);
-        let lines = |rows: usize| depth * rows.div_ceil(PANEL);
-        grow(a, lines(m.min(TALL)));
-        grow(b, lines(n.min(WIDE)));
+        grow(a, depth * slivers(m.min(TALL)));
+        grow(b, depth * n.min(WIDE).div_ceil(PANEL));
         // SAFETY: as the caller vouches; the buffers hold a block of either.
         unsafe { blocks(product, depth, a.as_mut_ptr().cast(), b.as_mut_ptr().cast()) }
     });
@@ -78,7 +87,7 @@ unsafe fn blocks(product: &Product, depth: usize, a: *mut f64, b: *mut f64) {
             let deep = depth.min(k - p);
             let into = if p == 0 { product.into } else { next(product.into) };
             // SAFETY: the blocks lie in the operands.
-            unsafe { lay(product.b, [j, p], [wide, deep], b) }
+            unsafe { lay::<1>(product.b, [j, p], [wide, deep], b) }
             for i in (0..m).step_by(TALL) {
                 let tall = TALL.min(m - i);
                 if product.part == Part::Lower && i + tall <= j {
@@ -86,7 +95,7 @@ unsafe fn blocks(product: &Product, depth: usize, a: *mut f64, b: *mut f64) {
                 }
                 // SAFETY: as above; the block of C lies in C.
                 unsafe {
-                    lay(product.a, [i, p], [tall, deep], a);
+                    lay::<ABREAST>(product.a, [i, p], [tall, deep], a);
                     let c = product.c.add(i + j * product.ldc);
                     let above = if product.part == Part::Lower { Some(j as isize - i as isize) } else { None };
                     Block { a, b, c, ldc: product.ldc, shape: [tall, wide, deep], into, above }.make();
@@ -101,35 +110,38 @@ fn next(into: Into) -> Into {
     if into == Into::Less { Into::Less } else { Into::More }
 }
 
-/// Lays rows out in panels: of each panel the first column, then the second, …; rows that are missing are zero.
+/// Lays rows out in panels, `N` abreast: of these the first column, then the second, …; what is missing of a panel is zero.
 ///
 /// # Safety
-/// The operand has `rows` rows from `i` on and `cols` columns from `p` on, and `to` has room for whole panels.
+/// The operand has `rows` rows from `i` on and `cols` columns from `p` on, and `to` has room for whole panels, `N` abreast.
 #[target_feature(enable = "avx512f")]
-unsafe fn lay(from: Operand, [i, p]: [usize; 2], [rows, cols]: [usize; 2], to: *mut f64) {
+unsafe fn lay<const N: usize>(from: Operand, [i, p]: [usize; 2], [rows, cols]: [usize; 2], to: *mut f64) {
     let whole = rows / PANEL;
+    let start = |panel: usize| (panel / N * cols * N + panel % N) * PANEL;
     // SAFETY: what is read lies below rows and cols, what is written in whole panels.
     unsafe {
         let at = from.at.add(i * from.row + p * from.col);
         if from.row == 1 {
-            // A column at a time: its numbers lie in order, and each panel takes a whole line.
-            for p in 0..cols {
-                let column = at.add(p * from.col);
-                for panel in 0..whole {
-                    let eight = _mm512_loadu_pd(column.add(panel * PANEL));
-                    _mm512_storeu_pd(to.add((panel * cols + p) * PANEL), eight);
+            // Columns in few pages at a time on either side.
+            for first in (0..whole).step_by(TOGETHER) {
+                for p in 0..cols {
+                    let column = at.add(p * from.col);
+                    for panel in first..whole.min(first + TOGETHER) {
+                        let eight = _mm512_loadu_pd(column.add(panel * PANEL));
+                        _mm512_storeu_pd(to.add(start(panel) + p * N * PANEL), eight);
+                    }
                 }
             }
         } else {
             let even = cols - cols % PANEL;
             for panel in 0..whole {
-                let (rows, to) = (at.add(panel * PANEL * from.row), to.add(panel * cols * PANEL));
+                let (rows, to) = (at.add(panel * PANEL * from.row), to.add(start(panel)));
                 for p in (0..even).step_by(PANEL) {
-                    transpose(rows.add(p), from.row, to.add(p * PANEL));
+                    transpose::<N>(rows.add(p), from.row, to.add(p * N * PANEL));
                 }
                 for p in even..cols {
                     for row in 0..PANEL {
-                        *to.add(p * PANEL + row) = *rows.add(row * from.row + p);
+                        *to.add(p * N * PANEL + row) = *rows.add(row * from.row + p);
                     }
                 }
             }
@@ -139,20 +151,20 @@ unsafe fn lay(from: Operand, [i, p]: [usize; 2], [rows, cols]: [usize; 2], to: *
                 for row in 0..PANEL {
                     let i = whole * PANEL + row;
                     let value = if i < rows { *at.add(i * from.row + p * from.col) } else { 0.0 };
-                    *to.add((whole * cols + p) * PANEL + row) = value;
+                    *to.add(start(whole) + p * N * PANEL + row) = value;
                 }
             }
         }
     }
 }
 
-/// Eight rows of eight numbers become eight columns.
+/// Eight rows of eight numbers become eight columns of a panel, `N` abreast.
 ///
 /// # Safety
-/// `rows` has eight rows of eight with leading dimension `ld`; `to` has room for 64.
+/// `rows` has eight rows of eight with leading dimension `ld`; `to` is in such a panel.
 #[inline]
 #[target_feature(enable = "avx512f")]
-unsafe fn transpose(rows: *const f64, ld: usize, to: *mut f64) {
+unsafe fn transpose<const N: usize>(rows: *const f64, ld: usize, to: *mut f64) {
     // SAFETY: as the caller vouches.
     let row = |i: usize| unsafe { _mm512_loadu_pd(rows.add(i * ld)) };
     let pairs = |i: usize| {
@@ -171,8 +183,8 @@ unsafe fn transpose(rows: *const f64, ld: usize, to: *mut f64) {
             let high = _mm512_shuffle_f64x2::<0b11_10_11_10>(upper[half], lower[half]);
             // SAFETY: as the caller vouches.
             unsafe {
-                _mm512_storeu_pd(to.add((2 * half + odd) * PANEL), low);
-                _mm512_storeu_pd(to.add((2 * half + odd + 4) * PANEL), high);
+                _mm512_storeu_pd(to.add((2 * half + odd) * N * PANEL), low);
+                _mm512_storeu_pd(to.add((2 * half + odd + 4) * N * PANEL), high);
             }
         }
     }
@@ -199,8 +211,8 @@ impl Block {
     unsafe fn make(&self) {
         let [tall, wide, deep] = self.shape;
         for j in (0..wide).step_by(PANEL) {
-            for i in (0..tall).step_by(PANEL * ABREAST) {
-                let rows = (PANEL * ABREAST).min(tall - i);
+            for i in (0..tall).step_by(SLIVER) {
+                let rows = SLIVER.min(tall - i);
                 if self.above.is_some_and(|above| (i + rows) as isize <= j as isize + above) {
                     continue;
                 }
@@ -238,8 +250,8 @@ impl Block {
             if whole {
                 return kernel::<N>(self.a, self.b, deep, self.c, self.ldc, self.into);
             }
-            let mut beside = [[0.0; PANEL * ABREAST]; PANEL];
-            kernel::<N>(self.a, self.b, deep, beside.as_mut_ptr().cast(), PANEL * ABREAST, Into::Set);
+            let mut beside = [[0.0; SLIVER]; PANEL];
+            kernel::<N>(self.a, self.b, deep, beside.as_mut_ptr().cast(), SLIVER, Into::Set);
             for (j, sums) in beside.iter().enumerate().take(cols) {
                 let from = self.above.map_or(0, |above| (j as isize + above).clamp(0, rows as isize) as usize);
                 for (i, sum) in sums.iter().enumerate().take(rows).skip(from) {
@@ -255,10 +267,10 @@ impl Block {
     }
 }
 
-/// All sums of `N` panels of A and one of B, in registers.
+/// All sums of the first `N` panels of a sliver of A and one panel of B, in registers.
 ///
 /// # Safety
-/// The panels are `deep` columns deep, those of A one after the other; `c` is 8·N × 8 with leading dimension `ldc`.
+/// The panels are `deep` columns deep; `c` is 8·N × 8 with leading dimension `ldc`.
 #[target_feature(enable = "avx512f")]
 #[allow(clippy::needless_range_loop, reason = "iterators are not inlined with the instructions")]
 unsafe fn kernel<const N: usize>(a: *const f64, b: *const f64, deep: usize, c: *mut f64, ldc: usize, into: Into) {
@@ -274,7 +286,7 @@ unsafe fn kernel<const N: usize>(a: *const f64, b: *const f64, deep: usize, c: *
         for p in 0..deep {
             let mut column = [_mm512_setzero_pd(); N];
             for i in 0..N {
-                column[i] = _mm512_loadu_pd(a.add((i * deep + p) * PANEL));
+                column[i] = _mm512_loadu_pd(a.add(p * SLIVER + i * PANEL));
             }
             for j in 0..PANEL {
                 let factor = _mm512_set1_pd(*b.add(p * PANEL + j));
