@@ -2,11 +2,12 @@
 
 use super::product::{Into, Operand, Part, Product};
 use std::arch::x86_64::{
-    __m512d, _MM_HINT_T0, _mm_prefetch, _mm512_add_pd, _mm512_fmadd_pd, _mm512_loadu_pd, _mm512_permutex2var_pd,
-    _mm512_set_epi64, _mm512_set1_pd, _mm512_setzero_pd, _mm512_shuffle_f64x2, _mm512_storeu_pd, _mm512_sub_pd,
-    _mm512_unpackhi_pd, _mm512_unpacklo_pd,
+    __cpuid_count, __m512d, _MM_HINT_T0, _mm_prefetch, _mm512_add_pd, _mm512_fmadd_pd, _mm512_loadu_pd,
+    _mm512_permutex2var_pd, _mm512_set_epi64, _mm512_set1_pd, _mm512_setzero_pd, _mm512_shuffle_f64x2,
+    _mm512_storeu_pd, _mm512_sub_pd, _mm512_unpackhi_pd, _mm512_unpacklo_pd,
 };
 use std::cell::RefCell;
+use std::sync::OnceLock;
 
 /// Rows of a panel: a vector.
 const PANEL: usize = 8;
@@ -16,13 +17,36 @@ const ABREAST: usize = 3;
 const SLIVER: usize = PANEL * ABREAST;
 /// The most terms between two visits to C.
 const DEEP: usize = 512;
-/// Rows of a block of A: whole slivers that hold a tile of 1024. The slivers stream from the last-level cache past a panel
-/// of B, which is the faster the fewer the blocks.
-const TALL: usize = 1056;
+/// Terms by which the kernel asks for a sliver ahead.
+const AHEAD: usize = 32;
 /// Rows of a block of B.
 const WIDE: usize = 2048;
 /// Panels that are laid out together.
 const TOGETHER: usize = 12;
+
+/// Rows of a block of A, of whole slivers; no bit depends on it.
+///
+/// AMD's last-level cache feeds the kernel: the slivers of a whole tile of 1024 stream from there past a panel of B, which is
+/// the faster the fewer the blocks. Elsewhere that cache is too far, and a block takes half of the second-level cache.
+fn tall() -> usize {
+    static TALL: OnceLock<usize> = OnceLock::new();
+    *TALL.get_or_init(|| match second_level() {
+        Some(bytes) => (bytes / 2 / (DEEP * size_of::<f64>()) / SLIVER).clamp(2, 44) * SLIVER,
+        None => 44 * SLIVER,
+    })
+}
+
+/// Bytes of the second-level cache, if slivers are to lie there. It is told as Intel's processors tell it (Intel SDM, vol. 2A, CPUID
+/// leaf 4); AMD's leave that leaf empty.
+#[allow(unused_unsafe, reason = "reading CPUID is unsafe for Rust before 1.94")]
+fn second_level() -> Option<usize> {
+    // SAFETY: every 64-bit x86 processor has CPUID.
+    let leaf = |leaf, index| unsafe { __cpuid_count(leaf, index) };
+    let caches = (0..8).filter(|_| leaf(0, 0).eax >= 4).map(|i| leaf(4, i)).take_while(|cache| cache.eax & 31 != 0);
+    let second = caches.filter(|cache| (cache.eax >> 5) & 7 == 2).last()?;
+    let field = |from: u32, bits: u32| ((second.ebx >> from) & ((1 << bits) - 1)) as usize + 1;
+    Some(field(22, 10) * field(12, 10) * field(0, 12) * (second.ecx as usize + 1))
+}
 
 /// Eight numbers, in one line of the cache.
 #[derive(Clone, Copy)]
@@ -41,7 +65,7 @@ thread_local! {
 
 /// Bytes of the buffers of a thread, if no operand has more than `side` rows or columns.
 pub(super) fn bytes_at(side: usize) -> usize {
-    let (a, b) = (slivers(side.min(TALL)), side.min(WIDE).div_ceil(PANEL));
+    let (a, b) = (slivers(side.min(tall())), side.min(WIDE).div_ceil(PANEL));
     size_of::<Line>() * side.min(DEEP) * (a + b)
 }
 
@@ -63,7 +87,7 @@ pub(super) unsafe fn make(product: &Product) {
     BUFFERS.with_borrow_mut(|Buffers { a, b }| {
         let [m, n, k] = product.shape;
         let depth = depth(k);
-        grow(a, depth * slivers(m.min(TALL)));
+        grow(a, depth * slivers(m.min(tall())));
         grow(b, depth * n.min(WIDE).div_ceil(PANEL));
         // SAFETY: as the caller vouches; the buffers hold a block of either.
         unsafe { blocks(product, depth, a.as_mut_ptr().cast(), b.as_mut_ptr().cast()) }
@@ -81,6 +105,7 @@ fn grow(lines: &mut Vec<Line>, len: usize) {
 #[target_feature(enable = "avx512f")]
 unsafe fn blocks(product: &Product, depth: usize, a: *mut f64, b: *mut f64) {
     let [m, n, k] = product.shape;
+    let most = tall();
     for j in (0..n).step_by(WIDE) {
         let wide = WIDE.min(n - j);
         for p in (0..k).step_by(depth) {
@@ -88,8 +113,8 @@ unsafe fn blocks(product: &Product, depth: usize, a: *mut f64, b: *mut f64) {
             let into = if p == 0 { product.into } else { next(product.into) };
             // SAFETY: the blocks lie in the operands.
             unsafe { lay::<1>(product.b, [j, p], [wide, deep], b) }
-            for i in (0..m).step_by(TALL) {
-                let tall = TALL.min(m - i);
+            for i in (0..m).step_by(most) {
+                let tall = most.min(m - i);
                 if product.part == Part::Lower && i + tall <= j {
                     continue;
                 }
@@ -284,6 +309,9 @@ unsafe fn kernel<const N: usize>(a: *const f64, b: *const f64, deep: usize, c: *
             _mm_prefetch::<_MM_HINT_T0>(c.add(j * ldc + N * PANEL - 1).cast());
         }
         for p in 0..deep {
+            for i in 0..N {
+                _mm_prefetch::<_MM_HINT_T0>(a.wrapping_add((p + AHEAD) * SLIVER + i * PANEL).cast());
+            }
             let mut column = [_mm512_setzero_pd(); N];
             for i in 0..N {
                 column[i] = _mm512_loadu_pd(a.add(p * SLIVER + i * PANEL));
