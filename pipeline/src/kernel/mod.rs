@@ -21,6 +21,7 @@ mod precision;
 mod read;
 mod single;
 mod spec;
+mod stepped;
 mod sweep;
 
 pub use layer::{layer_keys, layer_types};

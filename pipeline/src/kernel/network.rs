@@ -1,6 +1,7 @@
 //! A compiled network: the diagonal map of a block of rows, and the kernel on a tile.
 
 mod compile;
+mod flat;
 mod sweep;
 
 pub use compile::Inputs;
@@ -8,16 +9,15 @@ pub use compile::Inputs;
 use super::layer::{Chain, GlobalPool, learn_mask};
 use super::level::Level;
 use super::monte_carlo::{Ensemble, Features, MonteCarlo, StandardError};
+use super::stepped::Steps;
 use super::sweep::{At, Geometry, Kept, Lanes, Pool, Shape, Slot, State, WIDE, run};
-use crate::leaf;
+use crate::leaf::Bytes;
+use flat::Pair;
 use serde::{Deserialize, Serialize};
 use std::sync::Arc;
 
 #[cfg(test)]
 mod levels;
-
-/// Rows whose scalar products with each other are taken at once for the diagonal.
-const DIAGONAL: usize = 32;
 
 /// A kernel that is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -81,6 +81,8 @@ pub struct RowState {
     ntk: Vec<f64>,
     /// What finite networks make of the rows, for each output.
     features: [Features; 2],
+    /// The steps on which rows without positions lie.
+    steps: Option<Steps>,
 }
 
 impl RowState {
@@ -122,6 +124,7 @@ pub struct KernelOut<'a> {
 pub struct Scratch {
     x: Lanes,
     pool: Pool,
+    bytes: [Bytes; 2],
 }
 
 /// K and Θ of two rows at every pair of positions, `nngp[p · positions + q]`; positions row by row.
@@ -178,11 +181,13 @@ impl Network {
             let features = ensemble.rows(self.level, x, rows, self.inputs.mask);
             let [nngp, ntk] = [0, 1].map(|output| features[output].diagonal(self.level));
             let ntk = if self.has_ntk() { ntk } else { Vec::new() };
-            return RowState { kept: Kept::new(&[], rows, WIDE), nngp, ntk, features };
+            return RowState { kept: Kept::new(&[], rows, WIDE), nngp, ntk, features, steps: None };
         }
         let group = self.group(rows);
         let (kept, features) = (Kept::new(&self.slots, rows, group), Default::default());
-        let mut state = RowState { kept, nngp: Vec::new(), ntk: Vec::new(), features };
+        let flat = matches!(self.plan, Plan::Flat);
+        let steps = if flat { Steps::of(self.level, x, rows) } else { None };
+        let mut state = RowState { kept, nngp: Vec::new(), ntk: Vec::new(), features, steps };
         if let (Some(slot), Some(mask)) = (self.mask, self.inputs.mask) {
             let filled = std::iter::repeat_n(vec![0.0; d], self.whole(rows) - rows);
             let given = x.chunks_exact(d).map(<[f64]>::to_vec);
@@ -190,7 +195,7 @@ impl Network {
                 learn_mask(&mut state.kept, slot, row, &values, self.channels, mask);
             }
         }
-        let squares = if matches!(self.plan, Plan::Flat) { self.squares(x, rows) } else { Vec::new() };
+        let squares = if flat { self.squares(x, rows, state.steps.as_ref()) } else { Vec::new() };
         let mut scratch = Scratch::default();
         for first in (0..rows).step_by(group) {
             let lanes = group.min(self.whole(rows) - first);
@@ -213,21 +218,6 @@ impl Network {
     /// layer then has whole vectors alone.
     fn whole(&self, rows: usize) -> usize {
         if matches!(self.plan, Plan::Flat) { rows } else { rows.next_multiple_of(WIDE) }
-    }
-
-    /// x·x/d for each row, by the same kernel of the BLAS that makes the tiles: only then do equal rows
-    /// have the same bits off the diagonal as on it.
-    fn squares(&self, x: &[f64], rows: usize) -> Vec<f64> {
-        let d = self.inputs.width;
-        let scale = 1.0 / d as f64;
-        let mut gram = vec![0.0; DIAGONAL * DIAGONAL];
-        let mut squares = Vec::with_capacity(rows);
-        for block in x.chunks(DIAGONAL * d) {
-            let n = block.len() / d;
-            leaf::rows_gram(block, block, n, d, &mut gram[..n * n]);
-            squares.extend((0..n).map(|i| gram[i + i * n] * scale));
-        }
-        squares
     }
 
     /// One tile: `out[r + c·side]` is the kernel of row r of `x` and row c of `y`.
@@ -271,13 +261,11 @@ impl Network {
             (None, Some(t)) => &mut **t,
             (None, None) => return,
         };
-        if flat && diagonal {
-            leaf::rows_gram_lower(x, side, d, products);
-        } else if flat {
-            leaf::rows_gram(x, y, side, d, products);
+        let Scratch { x: lanes_of_x, pool, bytes } = scratch;
+        let pair = Pair { x: (x, xs), y: (y, ys), side, diagonal };
+        if flat {
+            self.products(&pair, products, bytes);
         }
-        let scale = 1.0 / d as f64;
-        let Scratch { x: lanes_of_x, pool } = scratch;
         let group = xs.kept.lanes();
         for start in (0..side).step_by(group) {
             let end = self.whole(side).min(start + group);
@@ -300,9 +288,7 @@ impl Network {
                         (None, Some(t)) => &**t,
                         (None, None) => return,
                     };
-                    for (k, product) in state.k.iter_mut().zip(&products[place..]) {
-                        *k = product * scale;
-                    }
+                    self.enter(&pair, first, column, products, &mut state.k);
                     state.t.fill(0.0);
                     run(&self.chain, &at, &mut state, pool);
                     state
@@ -329,13 +315,16 @@ impl Network {
         }
     }
 
-    /// Bytes of a worker's [`Scratch`], whatever the side.
-    pub fn scratch_bytes(&self, _side: usize) -> usize {
+    /// Bytes of a worker's [`Scratch`] for tiles of this side.
+    pub fn scratch_bytes(&self, side: usize) -> usize {
         if let Some(ensemble) = &self.ensemble {
             return ensemble.working().saturating_mul(size_of::<f64>());
         }
-        let x = if matches!(self.plan, Plan::Flat) { 0 } else { self.inputs.width * self.lanes };
-        self.buffers.saturating_add(x).saturating_mul(size_of::<f64>()).saturating_add(size_of::<Scratch>())
+        let x = match self.plan {
+            Plan::Flat => self.flat_bytes(side),
+            _ => (self.inputs.width * self.lanes).saturating_mul(size_of::<f64>()),
+        };
+        self.buffers.saturating_mul(size_of::<f64>()).saturating_add(x).saturating_add(size_of::<Scratch>())
     }
 
     /// Bytes of the [`RowState`] of a block of `rows` rows.
@@ -349,7 +338,8 @@ impl Network {
         } else {
             self.slots.iter().map(|slot| slot.bytes(rows, self.group(rows))).sum::<usize>()
         };
-        features.saturating_add(slots).saturating_add(2 * rows * size_of::<f64>())
+        let steps = if matches!(self.plan, Plan::Flat) { Steps::memory(rows) } else { 0 };
+        features.saturating_add(slots).saturating_add(steps).saturating_add(2 * rows * size_of::<f64>())
     }
 
     /// Floating-point operations of `rows` × `cols` entries: for each pair of positions 2 a channel for the scalar

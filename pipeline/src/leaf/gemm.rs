@@ -44,7 +44,13 @@ pub fn gemm_acc(c: &mut [f64], a: &[f64], b: &[f64], m: usize, n: usize, k: usiz
 /// `x`, `y`: rows × d, **row-major**, as data rows are stored; `out`: rows × rows, column-major, so
 /// `out[i + j·rows] = x_i · y_j`. What `out` held is not read.
 pub fn rows_gram(x: &[f64], y: &[f64], rows: usize, d: usize, out: &mut [f64]) {
-    rows_product(x, y, rows, d, out, Part::All);
+    rows_part(x, y, [rows, rows, d], out, Part::All);
+}
+
+/// The same of blocks with different numbers of rows: `x` m × d, `y` n × d, `out` m × n. With our own product an entry has
+/// the bits that [`rows_gram`] gives it.
+pub fn rows_products(x: &[f64], y: &[f64], [m, n]: [usize; 2], d: usize, out: &mut [f64]) {
+    rows_part(x, y, [m, n, d], out, Part::All);
 }
 
 /// Lower triangle of `out ← X·Xᵀ`; what is above the diagonal stays as it is. With our own product every entry has the
@@ -53,15 +59,15 @@ pub fn rows_gram(x: &[f64], y: &[f64], rows: usize, d: usize, out: &mut [f64]) {
 ///
 /// `x`: rows × d, row-major; `out`: rows × rows, column-major.
 pub fn rows_gram_lower(x: &[f64], rows: usize, d: usize, out: &mut [f64]) {
-    rows_product(x, x, rows, d, out, Part::Lower);
+    rows_part(x, x, [rows, rows, d], out, Part::Lower);
 }
 
-fn rows_product(x: &[f64], y: &[f64], rows: usize, d: usize, out: &mut [f64], part: Part) {
-    debug_assert_eq!(x.len(), rows * d);
-    debug_assert_eq!(y.len(), rows * d);
-    debug_assert_eq!(out.len(), rows * rows);
+fn rows_part(x: &[f64], y: &[f64], shape: [usize; 3], out: &mut [f64], part: Part) {
+    let [m, n, d] = shape;
+    debug_assert_eq!(x.len(), m * d);
+    debug_assert_eq!(y.len(), n * d);
+    debug_assert_eq!(out.len(), m * n);
     let (a, b) = (Operand::rows(x.as_ptr(), d), Operand::rows(y.as_ptr(), d));
-    let (c, shape) = (out.as_mut_ptr(), [rows, rows, d]);
     // SAFETY: the lengths above are what the shape reads and writes.
-    unsafe { Product { a, b, c, ldc: rows, shape, into: Into::Set, part }.make() }
+    unsafe { Product { a, b, c: out.as_mut_ptr(), ldc: m, shape, into: Into::Set, part }.make() }
 }

@@ -9,6 +9,7 @@
 //! The slow twins are in [`mod@reference`].
 
 mod blas;
+mod bytes;
 mod gemm;
 #[cfg(target_arch = "x86_64")]
 mod panels;
@@ -21,7 +22,8 @@ mod trsm;
 mod vector;
 
 pub use blas::{Blas, blas, pack_bytes_at};
-pub use gemm::{gemm_acc, gemm_nn, gemm_nt, rows_gram, rows_gram_lower};
+pub use bytes::{Bytes, Side as ByteSide, TERMS_MAX as BYTE_TERMS_MAX, byte_products};
+pub use gemm::{gemm_acc, gemm_nn, gemm_nt, rows_gram, rows_gram_lower, rows_products};
 pub use potrf::{BadPivot, Pivots, potrf};
 pub use syrk::syrk;
 pub use trsm::{trsm, trsm_back};

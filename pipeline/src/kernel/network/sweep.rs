@@ -89,7 +89,7 @@ impl Network {
         scratch: &mut Scratch,
     ) -> State {
         let (d, ntk, level) = (self.inputs.width, self.has_ntk(), self.level);
-        let Scratch { x: lanes_of_x, pool } = scratch;
+        let Scratch { x: lanes_of_x, pool, .. } = scratch;
         let mut state;
         let mut done = 0;
         if let Plan::Flat = self.plan {
