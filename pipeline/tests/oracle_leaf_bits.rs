@@ -153,3 +153,23 @@ fn threads_get_the_same_bits() {
         }
     });
 }
+
+#[test]
+fn tiles_that_are_laid_out_give_the_same_bits() {
+    let mut random = Random(0x0ddb_a115_0f7e_57aa);
+    // One tile's memory after the other's, as on a shelf.
+    let (mut a, mut b) = (leaf::Laid::default(), leaf::Laid::default());
+    for side in [600, 1, 7, 24, 25, 64, 130, 513, 1030] {
+        let (c, x, y) = (random.vec(side * side), random.vec(side * side), random.vec(side * side));
+        a.lay(&x, side);
+        b.lay(&y, side);
+        let (mut plain, mut laid) = (c.clone(), c.clone());
+        leaf::gemm_nt(&mut plain, &x, &y, side, side);
+        leaf::gemm_nt_laid(&mut laid, &a, &b);
+        leading_equal(&plain, &laid, side, side, side, false);
+        let (mut plain, mut laid) = (c.clone(), c);
+        leaf::syrk(&mut plain, &x, side);
+        leaf::syrk_laid(&mut laid, &a);
+        leading_equal(&plain, &laid, side, side, side, false);
+    }
+}

@@ -11,6 +11,7 @@
 mod blas;
 mod bytes;
 mod gemm;
+mod laid;
 #[cfg(target_arch = "x86_64")]
 mod panels;
 mod potrf;
@@ -24,6 +25,7 @@ mod vector;
 pub use blas::{Blas, blas, pack_bytes_at};
 pub use bytes::{Bytes, Side as ByteSide, TERMS_MAX as BYTE_TERMS_MAX, byte_products};
 pub use gemm::{gemm_acc, gemm_nn, gemm_nt, rows_gram, rows_gram_lower, rows_products};
+pub use laid::{Laid, gemm_nt_laid, syrk_laid};
 pub use potrf::{BadPivot, Pivots, potrf};
 pub use syrk::syrk;
 pub use trsm::{trsm, trsm_back};

@@ -1,19 +1,19 @@
 //! Products with AVX-512, in panels of eight rows.
 
+use super::laid::{Line, PANEL};
 use super::product::{Into, Operand, Part, Product};
 use std::arch::x86_64::{
-    __cpuid_count, __m512d, _MM_HINT_T0, _mm_prefetch, _mm512_add_pd, _mm512_fmadd_pd, _mm512_loadu_pd,
+    __cpuid_count, __m512d, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch, _mm512_add_pd, _mm512_fmadd_pd, _mm512_loadu_pd,
     _mm512_permutex2var_pd, _mm512_set_epi64, _mm512_set1_pd, _mm512_setzero_pd, _mm512_shuffle_f64x2,
     _mm512_storeu_pd, _mm512_sub_pd, _mm512_unpackhi_pd, _mm512_unpacklo_pd,
 };
 use std::cell::RefCell;
 use std::sync::OnceLock;
 
-/// Rows of a panel: a vector.
-const PANEL: usize = 8;
 /// Panels of A whose sums with a panel of B are in registers at once: 24 sums of eight, of 32 registers.
 const ABREAST: usize = 3;
-/// Rows of a sliver of A, whose panels lie abreast column by column, so that the kernel reads one stream.
+/// Rows of a sliver of A, whose panels lie abreast column by column, so that the kernel reads one stream. A tile that is to be
+/// either operand is laid out so too; a block of B is laid out in single panels, which is a little faster.
 const SLIVER: usize = PANEL * ABREAST;
 /// The most terms between two visits to C.
 const DEEP: usize = 512;
@@ -48,11 +48,6 @@ fn second_level() -> Option<usize> {
     Some(field(22, 10) * field(12, 10) * field(0, 12) * (second.ecx as usize + 1))
 }
 
-/// Eight numbers, in one line of the cache.
-#[derive(Clone, Copy)]
-#[repr(C, align(64))]
-struct Line([f64; PANEL]);
-
 #[derive(Default)]
 struct Buffers {
     a: Vec<Line>,
@@ -65,8 +60,7 @@ thread_local! {
 
 /// Bytes of the buffers of a thread, if no operand has more than `side` rows or columns.
 pub(super) fn bytes_at(side: usize) -> usize {
-    let (a, b) = (slivers(side.min(tall())), side.min(WIDE).div_ceil(PANEL));
-    size_of::<Line>() * side.min(DEEP) * (a + b)
+    size_of::<Line>() * side.min(DEEP) * (slivers(side.min(tall())) + side.min(WIDE).div_ceil(PANEL))
 }
 
 /// Panels of slivers that hold so many rows.
@@ -123,8 +117,55 @@ unsafe fn blocks(product: &Product, depth: usize, a: *mut f64, b: *mut f64) {
                     lay::<ABREAST>(product.a, [i, p], [tall, deep], a);
                     let c = product.c.add(i + j * product.ldc);
                     let above = if product.part == Part::Lower { Some(j as isize - i as isize) } else { None };
-                    Block { a, b, c, ldc: product.ldc, shape: [tall, wide, deep], into, above }.make();
+                    Block { a, b, c, ldc: product.ldc, shape: [tall, wide, deep], into, above }.make::<1>();
                 }
+            }
+        }
+    }
+}
+
+/// Lines of `rows` rows of `k` terms, laid out whole.
+pub(super) fn lines_of(rows: usize, k: usize) -> usize {
+    slivers(rows) * k
+}
+
+/// Lays out `rows` rows of `k` terms for [`make_laid`]: a block of terms after the other.
+///
+/// # Safety
+/// The operand is rows × k, `to` has [`lines_of`] them, and the processor has AVX-512 F.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn lay_whole(from: Operand, [rows, k]: [usize; 2], to: *mut Line) {
+    let depth = depth(k);
+    for p in (0..k).step_by(depth) {
+        // SAFETY: the block lies in the operand, and its lines follow those of the blocks before.
+        unsafe { lay::<ABREAST>(from, [0, p], [rows, depth.min(k - p)], to.add(lines_of(rows, p)).cast()) }
+    }
+}
+
+/// A product of two operands that are laid out, `m` × `k` and `n` × `k`: that of [`make`], bit for bit.
+///
+/// # Safety
+/// As for [`make`]; `a` and `b` are what [`lay_whole`] made.
+#[target_feature(enable = "avx512f")]
+pub(super) unsafe fn make_laid(
+    [a, b]: [*const Line; 2],
+    (c, ldc): (*mut f64, usize),
+    shape: [usize; 3],
+    how: (Into, Part),
+) {
+    let ([m, n, k], (into, part)) = (shape, how);
+    let (depth, most) = (depth(k), tall());
+    for p in (0..k).step_by(depth) {
+        let deep = depth.min(k - p);
+        let into = if p == 0 { into } else { next(into) };
+        for i in (0..m).step_by(most) {
+            let tall = most.min(m - i);
+            let above = if part == Part::Lower { Some(-(i as isize)) } else { None };
+            // SAFETY: whole slivers of either, and a block that lies in C.
+            unsafe {
+                let a = a.add(lines_of(m, p)).cast::<f64>().add(i * deep);
+                let b = b.add(lines_of(n, p)).cast();
+                Block { a, b, c: c.add(i), ldc, shape: [tall, n, deep], into, above }.make::<ABREAST>();
             }
         }
     }
@@ -215,7 +256,7 @@ unsafe fn transpose<const N: usize>(rows: *const f64, ld: usize, to: *mut f64) {
     }
 }
 
-/// A block of C, with the panels of A and B that it takes.
+/// A block of C, with the slivers of A and B that it takes.
 #[derive(Clone, Copy)]
 struct Block {
     a: *const f64,
@@ -230,20 +271,31 @@ struct Block {
 }
 
 impl Block {
+    /// `B`: how many panels of B lie abreast.
+    ///
     /// # Safety
     /// The panels and the block of C are of this shape.
     #[target_feature(enable = "avx512f")]
-    unsafe fn make(&self) {
+    unsafe fn make<const B: usize>(&self) {
         let [tall, wide, deep] = self.shape;
+        let panel = |j: usize| self.b.wrapping_add(j / (B * PANEL) * B * PANEL * deep + j % (B * PANEL));
+        // Of panels that lie apart the next is fetched while slivers of A pass by one, some of it with each.
+        let each = deep.div_ceil(tall.div_ceil(SLIVER));
         for j in (0..wide).step_by(PANEL) {
+            let next = panel(j + PANEL);
             for i in (0..tall).step_by(SLIVER) {
+                if B > 1 {
+                    for p in i / SLIVER * each..(i / SLIVER + 1) * each {
+                        _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(p * B * PANEL).cast());
+                    }
+                }
                 let rows = SLIVER.min(tall - i);
                 if self.above.is_some_and(|above| (i + rows) as isize <= j as isize + above) {
                     continue;
                 }
                 // SAFETY: the part lies in the block.
                 unsafe {
-                    let (a, b) = (self.a.add(i * deep), self.b.add(j * deep));
+                    let (a, b) = (self.a.add(i * deep), panel(j));
                     let part = Self {
                         a,
                         b,
@@ -253,9 +305,9 @@ impl Block {
                         ..*self
                     };
                     match rows.div_ceil(PANEL) {
-                        1 => part.sums::<1>(),
-                        2 => part.sums::<2>(),
-                        _ => part.sums::<ABREAST>(),
+                        1 => part.sums::<1, B>(),
+                        2 => part.sums::<2, B>(),
+                        _ => part.sums::<ABREAST, B>(),
                     }
                 }
             }
@@ -267,16 +319,16 @@ impl Block {
     /// # Safety
     /// As for [`Block::make`].
     #[target_feature(enable = "avx512f")]
-    unsafe fn sums<const N: usize>(self) {
+    unsafe fn sums<const N: usize, const B: usize>(self) {
         let [rows, cols, deep] = self.shape;
         let whole = rows == N * PANEL && cols == PANEL && self.above.is_none_or(|above| above + PANEL as isize <= 1);
         // SAFETY: as the caller vouches; `beside` has room for all sums.
         unsafe {
             if whole {
-                return kernel::<N>(self.a, self.b, deep, self.c, self.ldc, self.into);
+                return kernel::<N, B>(self.a, self.b, deep, self.c, self.ldc, self.into);
             }
             let mut beside = [[0.0; SLIVER]; PANEL];
-            kernel::<N>(self.a, self.b, deep, beside.as_mut_ptr().cast(), SLIVER, Into::Set);
+            kernel::<N, B>(self.a, self.b, deep, beside.as_mut_ptr().cast(), SLIVER, Into::Set);
             for (j, sums) in beside.iter().enumerate().take(cols) {
                 let from = self.above.map_or(0, |above| (j as isize + above).clamp(0, rows as isize) as usize);
                 for (i, sum) in sums.iter().enumerate().take(rows).skip(from) {
@@ -295,10 +347,17 @@ impl Block {
 /// All sums of the first `N` panels of a sliver of A and one panel of B, in registers.
 ///
 /// # Safety
-/// The panels are `deep` columns deep; `c` is 8·N × 8 with leading dimension `ldc`.
+/// The panels are `deep` columns deep, those of B `B` abreast; `c` is 8·N × 8 with leading dimension `ldc`.
 #[target_feature(enable = "avx512f")]
 #[allow(clippy::needless_range_loop, reason = "iterators are not inlined with the instructions")]
-unsafe fn kernel<const N: usize>(a: *const f64, b: *const f64, deep: usize, c: *mut f64, ldc: usize, into: Into) {
+unsafe fn kernel<const N: usize, const B: usize>(
+    a: *const f64,
+    b: *const f64,
+    deep: usize,
+    c: *mut f64,
+    ldc: usize,
+    into: Into,
+) {
     let mut sums = [[_mm512_setzero_pd(); N]; PANEL];
     // SAFETY: as the caller vouches; a prefetch may name any address.
     unsafe {
@@ -317,7 +376,7 @@ unsafe fn kernel<const N: usize>(a: *const f64, b: *const f64, deep: usize, c: *
                 column[i] = _mm512_loadu_pd(a.add(p * SLIVER + i * PANEL));
             }
             for j in 0..PANEL {
-                let factor = _mm512_set1_pd(*b.add(p * PANEL + j));
+                let factor = _mm512_set1_pd(*b.add(p * B * PANEL + j));
                 for i in 0..N {
                     sums[j][i] = _mm512_fmadd_pd(column[i], factor, sums[j][i]);
                 }

@@ -16,6 +16,7 @@ use parking_lot::Mutex;
 use super::costs::Costs;
 use super::factor::FactorPlace;
 use super::ledger::Ledger;
+use super::shelf::Shelf;
 use super::source::Source;
 use super::{Class, Leaf, Origin, Pass, tile_of};
 use crate::error::{Error, Result};
@@ -77,6 +78,7 @@ pub struct BorderPass {
     groups: Vec<Vec<(Range<u32>, Range<u32>)>>,
     spills: bool,
     classes: Vec<Class>,
+    shelf: Option<Shelf>,
     sums: Mutex<HashMap<u32, Sums>>,
     factor_costs: Costs,
     costs: Costs,
@@ -84,6 +86,9 @@ pub struct BorderPass {
 
 const TILES: usize = 0;
 const ROWS: usize = 1;
+
+/// Strips whose tiles of a column are laid out together, at most.
+const STRIPS_LAID_OUT: u64 = 16;
 
 impl BorderPass {
     /// A pass over the strips `missing`, shared out among `processes`.
@@ -106,6 +111,8 @@ impl BorderPass {
         let (tile_bytes, rows_bytes) = (8 * (side * side) as u64, 8 * source.rows_len() as u64);
         let sums_bytes = 8 * (side * (z.len() + 1) * (ask.cuts.len() + 1)) as u64;
         ledger.charge("z", 8 * (z.len() as u64) * factor.grid.n);
+        let share = missing.len().div_ceil(processes.max(1)).max(1) as u64;
+        let shelf = Shelf::of(&mut ledger, side, share.min(STRIPS_LAID_OUT) as usize, workers);
         // A tile for each worker, one that arrives and one that is next: more strips are worth more than
         // more prefetch.
         let slack = (workers + 2) as u64;
@@ -113,7 +120,6 @@ impl BorderPass {
         let fixed = slack * tile_bytes + 2 * rows_bytes;
         let most = ledger.left().saturating_sub(fixed) / whole;
         let spills = most == 0;
-        let share = missing.len().div_ceil(processes.max(1)).max(1) as u64;
         // More strips at once pass L by fewer times; fewer leave room to keep some of L in between.
         let triangle = factor.grid.lower_len();
         let reads = |strips: u64| {
@@ -156,6 +162,7 @@ impl BorderPass {
                 Class { len: side * side, room: Room { slots: tiles } },
                 Class { len: source.rows_len(), room: Room { slots: rows } },
             ],
+            shelf,
             place,
             factor,
             source,
@@ -284,7 +291,10 @@ impl Pass for BorderPass {
                 self.source.tile(&[self.ask.output], (at, a), (bt, b), leaf.target)
             }
             (Op::Update, Some(v), Some(l)) => {
-                leaf::gemm_nt(leaf.target, v, l, side, side);
+                match (&self.shelf, leaf.task.a, leaf.task.b) {
+                    (Some(shelf), Some(vt), Some(lt)) => shelf.gemm_nt(leaf.target, (vt, v), (lt, l)),
+                    _ => leaf::gemm_nt(leaf.target, v, l, side, side),
+                }
                 Ok(())
             }
             (Op::Finish, _, Some(l)) => {

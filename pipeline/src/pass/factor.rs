@@ -10,6 +10,7 @@ use megagram_storage::{Id, Key, Kind, TileGrid, TileId, Traffic};
 use super::costs::Costs;
 use super::gram::GramPlace;
 use super::ledger::Ledger;
+use super::shelf::Shelf;
 use super::source::{Source, pad};
 use super::{Class, Leaf, Origin, Pass, tile_of};
 use crate::error::{BadPivot, Error, Result};
@@ -69,6 +70,7 @@ pub struct FactorPass {
     sets: Vec<Resident>,
     abreast: u32,
     classes: Vec<Class>,
+    shelf: Option<Shelf>,
     given_costs: Costs,
     costs: Costs,
 }
@@ -126,6 +128,7 @@ impl FactorPass {
             rows = Class { len: source.rows_len(), room: Room { slots: wanted as usize } };
         }
         ledger.require("the factor: a resident block of one tile", least as u64 * tile_bytes)?;
+        let shelf = Shelf::of(&mut ledger, side, 2 * workers, workers);
         let slots = ledger.slots(tile_bytes).min(place.grid.lower_len() as usize + least);
         let tiles = Class { len: side * side, room: Room { slots } };
         let classes = vec![tiles, rows];
@@ -144,6 +147,7 @@ impl FactorPass {
             noise_var,
             missing,
             classes,
+            shelf,
         };
         pass.share_out((processes, workers), machine)?;
         Ok(pass)
@@ -256,8 +260,12 @@ impl Pass for FactorPass {
         let tile = tile_of(name);
         match (leaf.task.op, leaf.a, leaf.b) {
             // A(i,k) -= L(i,j) L(k,j)ᵀ
-            (Op::Update, Some(a), Some(_)) if tile.is_diagonal() => leaf::syrk(leaf.target, a, side),
-            (Op::Update, Some(a), Some(b)) => leaf::gemm_nt(leaf.target, a, b, side, side),
+            (Op::Update, Some(a), Some(b)) => match (&self.shelf, leaf.task.a, leaf.task.b) {
+                (Some(shelf), Some(at), _) if tile.is_diagonal() => shelf.syrk(leaf.target, (at, a)),
+                (Some(shelf), Some(at), Some(bt)) => shelf.gemm_nt(leaf.target, (at, a), (bt, b)),
+                _ if tile.is_diagonal() => leaf::syrk(leaf.target, a, side),
+                _ => leaf::gemm_nt(leaf.target, a, b, side, side),
+            },
             // L(i,k) = A(i,k) L(k,k)⁻ᵀ
             (Op::Finish, _, Some(l)) => leaf::trsm(leaf.target, l, side, side),
             // L(k,k) L(k,k)ᵀ = A(k,k)

@@ -8,6 +8,7 @@ pub mod covariance;
 pub mod factor;
 pub mod gram;
 pub mod ledger;
+pub mod shelf;
 pub mod solve;
 pub mod source;
 
