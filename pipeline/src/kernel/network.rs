@@ -338,7 +338,8 @@ impl Network {
         } else {
             self.slots.iter().map(|slot| slot.bytes(rows, self.group(rows))).sum::<usize>()
         };
-        let steps = if matches!(self.plan, Plan::Flat) { Steps::memory(rows) } else { 0 };
+        let on_steps = matches!(self.plan, Plan::Flat) && Steps::may_be(self.inputs.width);
+        let steps = if on_steps { Steps::memory(rows) } else { 0 };
         features.saturating_add(slots).saturating_add(steps).saturating_add(2 * rows * size_of::<f64>())
     }
 

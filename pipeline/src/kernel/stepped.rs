@@ -35,10 +35,15 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
+    /// Whether rows of this width may lie on steps.
+    pub(crate) fn may_be(width: usize) -> bool {
+        (WIDTH_MIN..=WIDTH_MAX).contains(&width)
+    }
+
     /// The steps of `rows` rows of `x`, row-major; `None` if no row has any.
     pub(crate) fn of(level: Level, x: &[f64], rows: usize) -> Option<Steps> {
         let width = x.len() / rows.max(1);
-        if !(WIDTH_MIN..=WIDTH_MAX).contains(&width) {
+        if !Steps::may_be(width) {
             return None;
         }
         let mut steps = Steps { width: width as f64, ..Steps::default() };

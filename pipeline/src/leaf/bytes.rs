@@ -83,10 +83,12 @@ impl Bytes {
         self.excess[row] = 128 * bytes.iter().map(|byte| i32::from(*byte)).sum::<i32>();
     }
 
-    /// Bytes of memory of two factors with this many rows.
-    pub fn memory(rows: usize) -> usize {
-        let rows = rows.next_multiple_of(SLIVER);
-        2 * (rows * (TERMS_MAX + size_of::<i32>()) + SLIVER * TERMS_MAX * size_of::<f64>())
+    /// Bytes of memory of two factors with this many rows of so many terms, which are multiplied in parts of
+    /// [`TERMS_MAX`].
+    pub fn memory(rows: usize, terms: usize) -> usize {
+        let (rows, terms) = (rows.next_multiple_of(SLIVER), terms.min(TERMS_MAX).next_multiple_of(GROUP));
+        let wide = if has_instructions() { 0 } else { SLIVER * terms * size_of::<f64>() };
+        2 * (rows * (terms + size_of::<i32>()) + wide)
     }
 
     /// A sliver as f64, row-major.
@@ -113,11 +115,19 @@ pub fn byte_products(x: &mut Bytes, y: &mut Bytes, out: &mut [f64], (more, lower
     debug_assert!(x.side == Side::Left && y.side == Side::Right && x.rows == y.rows && x.groups == y.groups);
     assert_eq!(out.len(), x.rows * y.rows);
     #[cfg(target_arch = "x86_64")]
-    if is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni") {
+    if has_instructions() {
         // SAFETY: the processor has the instructions; the lengths are those of the shapes.
         return unsafe { slivers(x, y, out.as_mut_ptr(), (more, lower)) };
     }
     by_f64(x, y, out, (more, lower));
+}
+
+/// Whether the processor multiplies bytes.
+fn has_instructions() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
 }
 
 /// The same as products of f64.

@@ -95,8 +95,12 @@ impl Network {
 
     /// Bytes of memory that [`Network::products`] needs for a tile.
     pub(super) fn flat_bytes(&self, side: usize) -> usize {
-        let loose = SOME.saturating_mul(self.inputs.width + side).saturating_mul(size_of::<f64>());
-        Bytes::memory(side).saturating_add(loose)
+        let d = self.inputs.width;
+        if !Steps::may_be(d) {
+            return 0;
+        }
+        let loose = SOME.min(side).saturating_mul(d + side).saturating_mul(size_of::<f64>());
+        Bytes::memory(side, d).saturating_add(loose)
     }
 }
 
