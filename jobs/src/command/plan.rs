@@ -20,7 +20,8 @@ fn text(plan: &Plan) -> String {
     let (n, width, tile, tiles) = (plan.n, plan.width, plan.tile, plan.tiles);
     let mut text = format!("{n} training rows of {width} values, {tiles} tiles of side {tile}\n");
     text.push_str(&format!("memory {} a process\n", size::show(plan.memory)));
-    text.push_str(&format!("{}: {:.0} GF/s a worker\n\n", plan.blas, plan.gemm_gflops));
+    let (gemm, kernel) = (plan.gemm_gflops, plan.kernel_gflops);
+    text.push_str(&format!("{}: {gemm:.0} GF/s a worker; the kernel: {kernel:.2} nominal GF/s\n\n", plan.blas));
     let header = ["stage", "tiles", "read", "gets", "written", "puts", "GFlop", "buffers", "seconds", "busy"];
     let mut rows = vec![header.map(str::to_owned).to_vec()];
     for name in ["gram", "factor", "solve", "border"] {

@@ -50,7 +50,7 @@ impl Recipe {
             _ => None,
         };
         let rows = Arc::new(Rows::new(data, grid.tile));
-        let source = Source { network, train: Arc::clone(&rows), test: rows, side: grid.tile as usize };
+        let source = Source { network, train: Arc::clone(&rows), test: rows, side: grid.tile as usize, slowness: 1.0 };
         Ok(Recipe { source: Arc::new(source), gram, factor, blas: manifest.fact("blas")? })
     }
 }

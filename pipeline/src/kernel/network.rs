@@ -2,6 +2,7 @@
 
 mod compile;
 mod flat;
+mod profile;
 mod sweep;
 
 pub use compile::Inputs;
@@ -10,11 +11,12 @@ use super::layer::{Chain, GlobalPool, learn_mask};
 use super::level::Level;
 use super::monte_carlo::{Ensemble, Features, MonteCarlo, StandardError};
 use super::stepped::Steps;
-use super::sweep::{At, Geometry, Kept, Lanes, Pool, Shape, Slot, State, WIDE, run};
+use super::sweep::{At, Geometry, Kept, Lanes, Pool, Shape, Slot, State, WIDE};
 use crate::leaf::Bytes;
 use flat::Pair;
+use profile::{Profile, Units};
 use serde::{Deserialize, Serialize};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 #[cfg(test)]
 mod levels;
@@ -71,6 +73,8 @@ pub struct Network {
     level: Level,
     /// Finite networks in place of the limit.
     ensemble: Option<Arc<Ensemble>>,
+    /// All layers in one, for rows of unit norm; made when there are such rows.
+    profile: Arc<OnceLock<Option<Profile>>>,
 }
 
 /// What a network keeps of a block of rows: what its layers need of each, and the diagonal of the kernels.
@@ -83,6 +87,8 @@ pub struct RowState {
     features: [Features; 2],
     /// The steps on which rows without positions lie.
     steps: Option<Steps>,
+    /// Which are of unit norm, where the network has a profile.
+    units: Option<Units>,
 }
 
 impl RowState {
@@ -181,13 +187,13 @@ impl Network {
             let features = ensemble.rows(self.level, x, rows, self.inputs.mask);
             let [nngp, ntk] = [0, 1].map(|output| features[output].diagonal(self.level));
             let ntk = if self.has_ntk() { ntk } else { Vec::new() };
-            return RowState { kept: Kept::new(&[], rows, WIDE), nngp, ntk, features, steps: None };
+            return RowState { kept: Kept::new(&[], rows, WIDE), nngp, ntk, features, steps: None, units: None };
         }
         let group = self.group(rows);
         let (kept, features) = (Kept::new(&self.slots, rows, group), Default::default());
         let flat = matches!(self.plan, Plan::Flat);
         let steps = if flat { Steps::of(self.level, x, rows) } else { None };
-        let mut state = RowState { kept, nngp: Vec::new(), ntk: Vec::new(), features, steps };
+        let mut state = RowState { kept, nngp: Vec::new(), ntk: Vec::new(), features, steps, units: None };
         if let (Some(slot), Some(mask)) = (self.mask, self.inputs.mask) {
             let filled = std::iter::repeat_n(vec![0.0; d], self.whole(rows) - rows);
             let given = x.chunks_exact(d).map(<[f64]>::to_vec);
@@ -204,6 +210,7 @@ impl Network {
             state.ntk.extend_from_slice(&done.t);
             done.release(&mut scratch.pool);
         }
+        state.units = if self.may_have_profile() { Units::of(&squares) } else { None };
         state.nngp.truncate(rows);
         state.ntk.truncate(rows);
         state
@@ -288,9 +295,7 @@ impl Network {
                         (None, Some(t)) => &**t,
                         (None, None) => return,
                     };
-                    self.enter(&pair, first, column, products, &mut state.k);
-                    state.t.fill(0.0);
-                    run(&self.chain, &at, &mut state, pool);
+                    self.flat(&pair, &at, products, &mut state, pool);
                     state
                 } else {
                     let y = &y[column * d..][..d];
@@ -340,7 +345,12 @@ impl Network {
         };
         let on_steps = matches!(self.plan, Plan::Flat) && Steps::may_be(self.inputs.width);
         let steps = if on_steps { Steps::memory(rows) } else { 0 };
-        features.saturating_add(slots).saturating_add(steps).saturating_add(2 * rows * size_of::<f64>())
+        let units = if self.may_have_profile() { Units::memory(rows) } else { 0 };
+        features
+            .saturating_add(slots)
+            .saturating_add(steps)
+            .saturating_add(units)
+            .saturating_add(2 * rows * size_of::<f64>())
     }
 
     /// Floating-point operations of `rows` × `cols` entries: for each pair of positions 2 a channel for the scalar

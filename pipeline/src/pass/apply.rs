@@ -163,6 +163,12 @@ impl Pass for ApplyPass {
         (self.source.network.flops(rows, self.train.n) + products) as f64
     }
 
+    fn work(&self, task: &Task) -> f64 {
+        let side = self.source.side;
+        let products = 2 * self.alpha.len() * side * side;
+        if task.op == Op::Update { self.source.work(side, side) + products as f64 } else { 0.0 }
+    }
+
     fn counts(&self, _: Name) -> bool {
         true
     }

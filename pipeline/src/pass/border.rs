@@ -345,10 +345,10 @@ impl Pass for BorderPass {
     }
 
     fn work(&self, task: &Task) -> f64 {
-        let side = self.source.side as u64;
+        let side = self.source.side;
         let cube = (side as f64).powi(3);
         match task.op {
-            Op::Init => self.source.network.flops(side, side) as f64,
+            Op::Init => self.source.work(side, side),
             Op::Update => 2.0 * cube,
             Op::Finish => cube,
         }

@@ -334,9 +334,7 @@ impl Pass for FactorPass {
             (Op::Update, false, _) => 2.0 * cube,
             (Op::Update, true, _) | (Op::Finish, false, _) => cube,
             (Op::Finish, true, _) => cube / 3.0,
-            (Op::Init, _, Given::Computed(source, _)) => {
-                source.network.flops(u64::from(self.place.grid.tile), u64::from(self.place.grid.tile)) as f64
-            }
+            (Op::Init, _, Given::Computed(source, _)) => source.work(source.side, source.side),
             (Op::Init, ..) => 0.0,
         }
     }

@@ -172,6 +172,10 @@ impl Pass for GramPass {
         if name.row == name.col { all / 2.0 } else { all }
     }
 
+    fn work(&self, task: &Task) -> f64 {
+        self.flops(task.target) * self.source.slowness
+    }
+
     fn counts(&self, _: Name) -> bool {
         true
     }

@@ -76,3 +76,41 @@ impl Shelf {
         place
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::schedule::Space;
+
+    const SIDE: usize = 40;
+
+    fn tile(number: u32) -> (Name, Vec<f64>) {
+        let values = (0..SIDE * SIDE).map(|e| libm::sin(f64::from(number) + 0.1 * e as f64)).collect();
+        (Name::new(Space::Factor, number, 0), values)
+    }
+
+    #[test]
+    fn what_was_put_away_is_laid_out_again_and_no_tile_is_taken_for_another() {
+        let mut ledger = Ledger::new(1 << 30);
+        let Some(shelf) = Shelf::of(&mut ledger, SIDE, 2, 1) else { return };
+        assert_eq!(ledger.spent(), (4 * Laid::bytes(SIDE)) as u64);
+        let tiles: Vec<_> = (0..7).map(tile).collect();
+        let (mut c, mut twin) = (vec![0.0; SIDE * SIDE], vec![0.0; SIDE * SIDE]);
+        for step in 0..40 {
+            let ((a, x), (b, y)) = (&tiles[step % 7], &tiles[step * step % 5]);
+            shelf.gemm_nt(&mut c, (*a, x), (*b, y));
+            leaf::gemm_nt(&mut twin, x, y, SIDE, SIDE);
+            shelf.syrk(&mut c, (*b, y));
+            leaf::syrk(&mut twin, y, SIDE);
+            assert!(shelf.places.lock().len() <= shelf.room);
+        }
+        assert_eq!(c, twin);
+    }
+
+    #[test]
+    fn little_memory_has_no_shelf() {
+        let mut ledger = Ledger::new((PART * 4 * Laid::bytes(SIDE) as u64) - 1);
+        assert!(Shelf::of(&mut ledger, SIDE, 2, 1).is_none());
+        assert_eq!(ledger.spent(), 0);
+    }
+}

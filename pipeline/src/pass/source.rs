@@ -49,12 +49,19 @@ pub struct Source {
     pub test: Arc<Rows>,
     /// Tile side.
     pub side: usize,
+    /// How many times longer an operation of the network takes than one of a product of tiles: 1 unless times are told.
+    pub slowness: f64,
 }
 
 impl Source {
     /// The rows that a name of [`Space::Rows`] or [`Space::TestRows`] means.
     fn rows(&self, name: Name) -> &Arc<Rows> {
         if name.space == Space::TestRows { &self.test } else { &self.train }
+    }
+
+    /// Operations of the kernel of `rows` × `cols` entries, for the simulation: as many of a product take as long.
+    pub fn work(&self, rows: usize, cols: usize) -> f64 {
+        self.network.flops(rows as u64, cols as u64) as f64 * self.slowness
     }
 
     /// Values of a block of rows in memory.

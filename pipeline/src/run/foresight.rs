@@ -3,12 +3,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use megagram_storage::dataset::{Prepared, open};
+use megagram_storage::dataset::{Prepared, open, sample};
 use megagram_storage::{Id, TileGrid, is_url};
 use serde::{Deserialize, Serialize};
 use serde_json::json;
 
 use super::budget::{InFlight, ledger};
+use super::pace::{gemm_gflops, kernel_flops};
 use super::predict::means_only;
 use super::{Stage, check};
 use crate::error::{Error, Result};
@@ -42,6 +43,8 @@ pub struct Plan {
     pub blas: String,
     /// Measured rate of one worker's tile gemm, GF/s.
     pub gemm_gflops: f64,
+    /// Measured rate of one worker at the kernel of the first rows, in nominal GF/s.
+    pub kernel_gflops: f64,
     /// Peak memory of a process's buffers in bytes: the job's budget.
     pub memory: u64,
     /// Stages in order: `gram`, `factor`, `solve`, `border`.
@@ -58,7 +61,7 @@ pub struct StagePlan {
     pub memory_bytes: u64,
     /// The most that one process reads, in bytes.
     pub bytes_read_each: u64,
-    /// Seconds by simulation: every flop at the gemm rate measured now, the store as stated.
+    /// Seconds by simulation: kernels and all else at the rates measured now, the store as stated.
     pub seconds: f64,
     /// Of all workers' time, the part spent on tasks, by the same simulation.
     pub busy: f64,
@@ -102,7 +105,16 @@ struct Planner<'a> {
     /// What the stage at hand spends beside its slots.
     fixed: u64,
     /// What the passes are simulated on, if they are.
-    timed: Option<(f64, StoreSpeed)>,
+    timed: Option<Timed>,
+}
+
+/// What times are told for.
+#[derive(Clone, Copy)]
+struct Timed {
+    /// Operations a second of products of tiles, and of kernels.
+    flops: f64,
+    kernel_flops: f64,
+    store: StoreSpeed,
 }
 
 /// Plans a job from an empty store for `processes` processes, with times for a store of this `speed`.
@@ -125,16 +137,26 @@ pub fn plan(job: &Job, processes: usize, speed: StoreSpeed) -> Result<Plan> {
     let local = !is_url(&job.store) || job.store.starts_with("file://");
     let upto = if columns == 0 { Stage::Gram } else { Stage::Predict };
     let setting = Setting { processes, upto, local };
-    let rate = gemm_gflops(job.compute.tile as usize);
+    let side = job.compute.tile as usize;
+    let flops = 1e9 * gemm_gflops(side);
+    // A kernel of finite networks learns its rows at length, and its tiles are products.
+    let kernel_flops = if network.monte_carlo().is_some() {
+        None
+    } else {
+        let rows = sample(&job.data.train.x, 2 * side.min(n as usize), job.data.scale, job.data.prepare)?;
+        kernel_flops(&network, &rows, side)
+    };
+    let kernel_flops = kernel_flops.unwrap_or(flops);
     let shape = Shape { n, width, columns, tests };
-    let stages = simulated(job, &network, setting, &shape, Some((rate * 1e9, speed)))?;
+    let stages = simulated(job, &network, setting, &shape, Some(Timed { flops, kernel_flops, store: speed }))?;
     Ok(Plan {
         n,
         width,
         tile: job.compute.tile,
         tiles: TileGrid::new(n, job.compute.tile).lower_len(),
         blas: leaf::blas().to_string(),
-        gemm_gflops: rate,
+        gemm_gflops: flops / 1e9,
+        kernel_gflops: kernel_flops / 1e9,
         memory: job.compute.memory,
         stages,
     })
@@ -158,7 +180,7 @@ fn simulated(
     network: &Network,
     setting: Setting,
     shape: &Shape,
-    timed: Option<(f64, StoreSpeed)>,
+    timed: Option<Timed>,
 ) -> Result<BTreeMap<String, StagePlan>> {
     let at = |memory: u64| {
         let mut job = job.clone();
@@ -309,7 +331,9 @@ impl Planner<'_> {
 
     fn source(&self, train: &Arc<Rows>, test: &Arc<Rows>) -> Arc<Source> {
         let (train, test) = (Arc::clone(train), Arc::clone(test));
-        Arc::new(Source { network: self.network.clone(), train, test, side: self.job.compute.tile as usize })
+        let slowness = self.timed.map_or(1.0, |timed| timed.flops / timed.kernel_flops);
+        let side = self.job.compute.tile as usize;
+        Arc::new(Source { network: self.network.clone(), train, test, side, slowness })
     }
 
     fn ledger(&mut self, columns: usize, kernel: bool, rows: u64) -> (crate::pass::ledger::Ledger, InFlight) {
@@ -329,7 +353,7 @@ impl Planner<'_> {
         stage.memory_bytes = stage.memory_bytes.max(self.fixed + slots);
         stage.bytes_read_each += forecasts.iter().map(|f| f.traffic.bytes_read).max().unwrap_or(0);
         stage.forecast = forecasts.into_iter().fold(stage.forecast, Forecast::plus);
-        if let Some((flops, speed)) = self.timed {
+        if let Some(Timed { flops, store: speed, .. }) = self.timed {
             let nominal = in_flight.machine(self.setting.local);
             let latency = speed.latency.unwrap_or(nominal.latency);
             let machine =
@@ -342,21 +366,4 @@ impl Planner<'_> {
         }
         Ok(())
     }
-}
-
-/// The rate of one tile gemm on this machine, GF/s: the best of a few short runs.
-pub fn gemm_gflops(side: usize) -> f64 {
-    let side = side.min(1024);
-    let (a, b) = (vec![0.5; side * side], vec![0.25; side * side]);
-    let mut c = vec![0.0; side * side];
-    let flops = 2.0 * (side as f64).powi(3);
-    let repeats = (1e8 / flops).ceil().max(1.0) as usize;
-    let once = |c: &mut Vec<f64>| {
-        let since = std::time::Instant::now();
-        for _ in 0..repeats {
-            leaf::gemm_nt(c, &a, &b, side, side);
-        }
-        flops * repeats as f64 / 1e9 / since.elapsed().as_secs_f64()
-    };
-    (0..4).map(|_| once(&mut c)).fold(0.0, f64::max)
 }

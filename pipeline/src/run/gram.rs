@@ -32,7 +32,8 @@ impl Run<'_> {
     pub(super) fn training_source(&self, data: &DataSets) -> Arc<Source> {
         let train = Arc::new(Rows::new(Arc::clone(&data.train), self.job.compute.tile));
         let test = Arc::clone(&train);
-        Arc::new(Source { network: data.network.clone(), train, test, side: self.job.compute.tile as usize })
+        let side = self.job.compute.tile as usize;
+        Arc::new(Source { network: data.network.clone(), train, test, side, slowness: 1.0 })
     }
 
     pub(super) fn gram(&mut self, data: &DataSets, upto: Stage) -> Result<Gram> {

@@ -9,6 +9,7 @@ mod events;
 mod factor;
 mod foresight;
 mod gram;
+mod pace;
 mod precision;
 mod predict;
 mod results;
@@ -32,7 +33,8 @@ use crate::leaf;
 use crate::progress::Progress;
 use crate::summary::Summary;
 
-pub use foresight::{Plan, StagePlan, StoreSpeed, gemm_gflops, plan};
+pub use foresight::{Plan, StagePlan, StoreSpeed, plan};
+pub use pace::gemm_gflops;
 
 /// How far a run goes. Each stage does what it needs of the earlier ones.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

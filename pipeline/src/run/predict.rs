@@ -120,6 +120,7 @@ impl Run<'_> {
             train: Arc::new(Rows::new(Arc::clone(&data.train), tile)),
             test: Arc::new(Rows::new(Arc::clone(&test.x), tile)),
             side: tile as usize,
+            slowness: 1.0,
         });
         debug_assert!(gram.place.grid == train_grid);
         Ok(Border { place, cuts, source })

@@ -38,6 +38,7 @@ mod prepare;
 mod prepared;
 mod remote;
 mod rows;
+mod sample;
 mod source;
 mod transform;
 
@@ -47,5 +48,6 @@ pub use open::{fingerprint, open, open_file};
 pub use prepare::{Part, Request, prepare, repair};
 pub use prepared::{Prepared, check_lengths, check_widths};
 pub use rows::Rows;
+pub use sample::sample;
 pub use source::{Columns, Prepare, Source, Targets};
 pub use transform::Moments;

@@ -96,7 +96,8 @@ fn build(spec: &KernelSpec, mut inputs: Inputs, open: bool) -> Result<Network, S
     let level = Level::detect();
     let ensemble = build.draft.map(|draft| Arc::new(Ensemble::new(draft, pixels, channels)));
     let (chain, slots) = (build.steps, build.slots);
-    Ok(Network { inputs, channels, outputs, chain, slots, mask, plan, ends, lanes, buffers, level, ensemble })
+    let profile = Arc::default();
+    Ok(Network { inputs, channels, outputs, chain, slots, mask, plan, ends, lanes, buffers, level, ensemble, profile })
 }
 
 /// Whether the network sees its rows flat; a shape that does not matter is dropped. A network without any

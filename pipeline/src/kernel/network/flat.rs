@@ -1,7 +1,9 @@
 //! Rows without positions: their scalar products are one matrix product, of bytes where both rows lie on steps.
 
+use super::profile::Strip;
 use super::{Network, RowState};
 use crate::kernel::stepped::Steps;
+use crate::kernel::sweep::{At, Geometry, Pool, State, run};
 use crate::leaf::{self, BYTE_TERMS_MAX, ByteSide, Bytes};
 
 /// Rows whose scalar products with each other are taken at once for the diagonal, and rows on no steps that are taken at once.
@@ -76,7 +78,7 @@ impl Network {
     }
 
     /// The covariances x·x'/d of the rows of x from `first` on with one row of y, from what [`Network::products`] made.
-    pub(super) fn enter(&self, pair: &Pair<'_>, first: usize, column: usize, products: &[f64], k: &mut [f64]) {
+    fn enter(&self, pair: &Pair<'_>, first: usize, column: usize, products: &[f64], k: &mut [f64]) {
         let scale = 1.0 / self.inputs.width as f64;
         let products = &products[first + column * pair.side..][..k.len()];
         let Some((of_x, of_y)) = pair.steps().filter(|(_, of_y)| !of_y.is_loose(column)) else {
@@ -90,6 +92,37 @@ impl Network {
         let rows = first..first + k.len();
         for row in of_x.loose().iter().filter(|row| rows.contains(*row)) {
             k[row - first] = products[row - first] * scale;
+        }
+    }
+
+    /// Some rows of x with one row of y through the whole network, from what [`Network::products`] made.
+    pub(super) fn flat(&self, pair: &Pair<'_>, at: &At<'_>, products: &[f64], state: &mut State, pool: &mut Pool) {
+        let (At { first, column, .. }, lanes) = (*at, state.lanes);
+        self.enter(pair, first, column, products, &mut state.k);
+        let by_layers = |state: &mut State, pool: &mut Pool| {
+            state.t.fill(0.0);
+            run(&self.chain, at, state, pool);
+        };
+        let (xs, ys) = (pair.x.1, pair.y.1);
+        let (Some(of_x), Some(of_y)) = (&xs.units, &ys.units) else { return by_layers(state, pool) };
+        let Some(profile) = self.profile().filter(|_| of_y.has(column)) else { return by_layers(state, pool) };
+        let others = (0..lanes).any(|lane| !of_x.has(first + lane)).then(|| {
+            let mut others = State::new(Geometry::POINT, lanes, state.has_ntk(), pool);
+            others.k.copy_from_slice(&state.k);
+            by_layers(&mut others, pool);
+            others
+        });
+        let diagonal = [&xs.nngp, &xs.ntk].map(|diagonal| diagonal.get(first..).unwrap_or_default());
+        let strip = Strip { rows: (of_x, first), column: (of_y, column), diagonal };
+        profile.apply(self.level, &strip, &mut state.k, &mut state.t);
+        if let Some(others) = others {
+            for lane in (0..lanes).filter(|lane| !of_x.has(first + lane)) {
+                state.k[lane] = others.k[lane];
+                if let (Some(t), Some(other)) = (state.t.get_mut(lane), others.t.get(lane)) {
+                    *t = *other;
+                }
+            }
+            others.release(pool);
         }
     }
 
