@@ -78,6 +78,9 @@ pub struct FactorPass {
 const TILES: usize = 0;
 const ROWS: usize = 1;
 
+/// Tiles of a column that are laid out together, at most, where memory is plenty.
+const COLUMN_LAID_OUT: u32 = 24;
+
 /// How many times the rows of a strip that keep the workers busy are tried, several processes sharing it.
 const FLIGHTS: [u32; 3] = [1, 2, 4];
 
@@ -128,7 +131,9 @@ impl FactorPass {
             rows = Class { len: source.rows_len(), room: Room { slots: wanted as usize } };
         }
         ledger.require("the factor: a resident block of one tile", least as u64 * tile_bytes)?;
-        let shelf = Shelf::of(&mut ledger, side, 2 * workers, workers);
+        // A whole column of tiles, or the rows of it that a step reads.
+        let shelf = Shelf::of(&mut ledger, side, blocks.min(COLUMN_LAID_OUT) as usize, workers);
+        let shelf = shelf.or_else(|| Shelf::of(&mut ledger, side, 2 * workers, workers));
         let slots = ledger.slots(tile_bytes).min(place.grid.lower_len() as usize + least);
         let tiles = Class { len: side * side, room: Room { slots } };
         let classes = vec![tiles, rows];

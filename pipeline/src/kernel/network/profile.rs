@@ -345,6 +345,7 @@ fn look<const FMA: bool, const CHOOSE: bool>(
 /// The processor has AVX-512 F.
 #[cfg(target_arch = "x86_64")]
 #[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "iterators are not inlined with the instructions")]
 unsafe fn choose(table: &Table, piece: &[u64; WIDE], u: &[f64; WIDE], told: &mut [f64; WIDE]) {
     const VECTORS: usize = WIDE / 8;
     // SAFETY: the arrays have the lengths that are read and written.
