@@ -85,7 +85,7 @@ impl Profile {
     /// The profile of a network, if it has one.
     fn of(network: &Network) -> Option<Profile> {
         let nodes: Vec<f64> = (0..BOTH)
-            .flat_map(|piece| (0..NODES).map(move |j| cosine(piece, -(PI * (j as f64 + 0.5) / NODES as f64).cos())))
+            .flat_map(|piece| (0..NODES).map(move |j| cosine(piece, -libm::cos(PI * (j as f64 + 0.5) / NODES as f64))))
             .collect();
         let (k, t, _) = network.at_unit_norm(&nodes);
         let profile = Profile {
@@ -100,7 +100,7 @@ impl Profile {
         let tried = |i: usize| (2 * i + 1) as f64 / TRIED as f64 - 1.0;
         let angles = (0..BOTH).flat_map(|piece| (0..TRIED).map(move |i| cosine(piece, tried(i))));
         // Down to where a correlation tells no angle: chaotic networks tear apart what is all but parallel.
-        let small = (8..27).flat_map(|e| [1.0, -1.0].map(|end| end * 2f64.powi(-e).cos()));
+        let small = (8..27).flat_map(|e| [1.0, -1.0].map(|end| end * libm::cos(2f64.powi(-e))));
         let angles: Vec<f64> = angles.chain(small).chain([1.0]).collect();
         let (k, t, [largest, tangent]) = network.at_unit_norm(&angles);
         // Dropout knows a row from another with the same numbers; a profile does not.
@@ -196,7 +196,8 @@ fn place<const FMA: bool>(c: f64) -> (u64, f64) {
 fn cosine(piece: usize, u: f64) -> f64 {
     let at = piece % PIECES;
     let v = if at == 0 { (u + 1.0) * FIRST / 2.0 } else { (u + 3.0) / 2.0 * 2f64.powi(at as i32 + 1 - PIECES as i32) };
-    let cosine = (PI * v / 4.0).cos();
+    // Not the system's, whose last bits are its own.
+    let cosine = libm::cos(PI * v / 4.0);
     if piece < PIECES { cosine } else { -cosine }
 }
 
