@@ -57,7 +57,7 @@ pub struct Bytes {
 impl Bytes {
     /// Makes room for `rows` rows of `terms` ≤ [`TERMS_MAX`] bytes, all to be set by [`Bytes::set`].
     pub fn start(&mut self, side: Side, rows: usize, terms: usize) {
-        debug_assert!(terms <= TERMS_MAX);
+        assert!(terms <= TERMS_MAX);
         (self.side, self.rows, self.groups) = (side, rows, terms.div_ceil(GROUP));
         let slivers = rows.div_ceil(SLIVER);
         self.lines.resize(slivers * self.groups * ABREAST, Line([[0; GROUP]; LANES]));
@@ -112,7 +112,7 @@ impl Bytes {
 ///
 /// `x` is a [`Side::Left`] and `y` a [`Side::Right`] of as many rows and terms; `out` is rows × rows.
 pub fn byte_products(x: &mut Bytes, y: &mut Bytes, out: &mut [f64], (more, lower): (bool, bool)) {
-    debug_assert!(x.side == Side::Left && y.side == Side::Right && x.rows == y.rows && x.groups == y.groups);
+    assert!(x.side == Side::Left && y.side == Side::Right && x.rows == y.rows && x.groups == y.groups);
     assert_eq!(out.len(), x.rows * y.rows);
     #[cfg(target_arch = "x86_64")]
     if has_instructions() {

@@ -78,7 +78,7 @@ pub struct BorderPass {
     groups: Vec<Vec<(Range<u32>, Range<u32>)>>,
     spills: bool,
     classes: Vec<Class>,
-    shelf: Option<Shelf>,
+    shelf: Shelf,
     sums: Mutex<HashMap<u32, Sums>>,
     factor_costs: Costs,
     costs: Costs,
@@ -112,7 +112,7 @@ impl BorderPass {
         let sums_bytes = 8 * (side * (z.len() + 1) * (ask.cuts.len() + 1)) as u64;
         ledger.charge("z", 8 * (z.len() as u64) * factor.grid.n);
         let share = missing.len().div_ceil(processes.max(1)).max(1) as u64;
-        let shelf = Shelf::of(&mut ledger, side, share.min(STRIPS_LAID_OUT) as usize, workers);
+        let shelf = Shelf::of(&mut ledger, side, &[share.min(STRIPS_LAID_OUT) as usize], workers);
         // A tile for each worker, one that arrives and one that is next: more strips are worth more than
         // more prefetch.
         let slack = (workers + 2) as u64;
@@ -290,13 +290,7 @@ impl Pass for BorderPass {
                 };
                 self.source.tile(&[self.ask.output], (at, a), (bt, b), leaf.target)
             }
-            (Op::Update, Some(v), Some(l)) => {
-                match (&self.shelf, leaf.task.a, leaf.task.b) {
-                    (Some(shelf), Some(vt), Some(lt)) => shelf.gemm_nt(leaf.target, (vt, v), (lt, l)),
-                    _ => leaf::gemm_nt(leaf.target, v, l, side, side),
-                }
-                Ok(())
-            }
+            (Op::Update, ..) => self.shelf.update(leaf),
             (Op::Finish, _, Some(l)) => {
                 leaf::trsm(leaf.target, l, side, side);
                 self.accumulate(strip, k, leaf.target)

@@ -70,7 +70,7 @@ pub struct FactorPass {
     sets: Vec<Resident>,
     abreast: u32,
     classes: Vec<Class>,
-    shelf: Option<Shelf>,
+    shelf: Shelf,
     given_costs: Costs,
     costs: Costs,
 }
@@ -132,8 +132,7 @@ impl FactorPass {
         }
         ledger.require("the factor: a resident block of one tile", least as u64 * tile_bytes)?;
         // A whole column of tiles, or the rows of it that a step reads.
-        let shelf = Shelf::of(&mut ledger, side, blocks.min(COLUMN_LAID_OUT) as usize, workers);
-        let shelf = shelf.or_else(|| Shelf::of(&mut ledger, side, 2 * workers, workers));
+        let shelf = Shelf::of(&mut ledger, side, &[blocks.min(COLUMN_LAID_OUT) as usize, 2 * workers], workers);
         let slots = ledger.slots(tile_bytes).min(place.grid.lower_len() as usize + least);
         let tiles = Class { len: side * side, room: Room { slots } };
         let classes = vec![tiles, rows];
@@ -265,12 +264,7 @@ impl Pass for FactorPass {
         let tile = tile_of(name);
         match (leaf.task.op, leaf.a, leaf.b) {
             // A(i,k) -= L(i,j) L(k,j)ᵀ
-            (Op::Update, Some(a), Some(b)) => match (&self.shelf, leaf.task.a, leaf.task.b) {
-                (Some(shelf), Some(at), _) if tile.is_diagonal() => shelf.syrk(leaf.target, (at, a)),
-                (Some(shelf), Some(at), Some(bt)) => shelf.gemm_nt(leaf.target, (at, a), (bt, b)),
-                _ if tile.is_diagonal() => leaf::syrk(leaf.target, a, side),
-                _ => leaf::gemm_nt(leaf.target, a, b, side, side),
-            },
+            (Op::Update, ..) => self.shelf.update(leaf)?,
             // L(i,k) = A(i,k) L(k,k)⁻ᵀ
             (Op::Finish, _, Some(l)) => leaf::trsm(leaf.target, l, side, side),
             // L(k,k) L(k,k)ᵀ = A(k,k)

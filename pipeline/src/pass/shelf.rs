@@ -4,7 +4,9 @@ use std::sync::{Arc, OnceLock};
 
 use parking_lot::Mutex;
 
+use super::Leaf;
 use super::ledger::Ledger;
+use crate::error::{Error, Result};
 use crate::leaf::{self, Laid};
 use crate::schedule::Name;
 
@@ -26,29 +28,35 @@ struct Place {
 const PART: u64 = 8;
 
 impl Shelf {
-    /// A shelf for steps that read `rows` tiles of one column together, charged to the ledger. `None` where laying out is
-    /// not worth it, or memory too small.
-    pub fn of(ledger: &mut Ledger, side: usize, rows: usize, workers: usize) -> Option<Shelf> {
-        // Those rows; and for each worker a tile of another row, and one whose place is taken next.
-        let room = rows + 2 * workers;
-        let bytes = (room * Laid::bytes(side)) as u64;
-        if !Laid::is_worth_it() || PART * bytes > ledger.left() {
-            return None;
+    /// A shelf with room for this many tiles of one column, charged to the ledger: the first of `rows` that memory has room
+    /// for. Without room, or where laying out is not worth it, tiles are multiplied as they are.
+    pub fn of(ledger: &mut Ledger, side: usize, rows: &[usize], workers: usize) -> Shelf {
+        // And for each worker a tile of another row, and one whose place is taken next.
+        let rooms = rows.iter().map(|rows| rows + 2 * workers);
+        let bytes = |room: usize| (room * Laid::bytes(side)) as u64;
+        let room = rooms.filter(|_| Laid::is_worth_it()).find(|room| PART * bytes(*room) <= ledger.left()).unwrap_or(0);
+        ledger.charge("tiles laid out", bytes(room));
+        Shelf { side, room, places: Mutex::default() }
+    }
+
+    /// `C ← C − A·Bᵀ` of a target and the two finished tiles of its task; of one tile twice the lower triangle alone.
+    ///
+    /// # Errors
+    /// A defect if the task has no inputs.
+    pub fn update(&self, leaf: Leaf<'_>) -> Result<()> {
+        let (Some(a), Some(b), Some(name_a), Some(name_b)) = (leaf.a, leaf.b, leaf.task.a, leaf.task.b) else {
+            return Err(Error::Defect("an update without its inputs".into()));
+        };
+        match (self.room, name_a == name_b) {
+            (0, true) => leaf::syrk(leaf.target, a, self.side),
+            (0, false) => leaf::gemm_nt(leaf.target, a, b, self.side, self.side),
+            (_, true) => leaf::syrk_laid(leaf.target, self.laid(&self.place(name_a), a)),
+            (_, false) => {
+                let (place_a, place_b) = (self.place(name_a), self.place(name_b));
+                leaf::gemm_nt_laid(leaf.target, self.laid(&place_a, a), self.laid(&place_b, b));
+            }
         }
-        ledger.charge("tiles laid out", bytes);
-        Some(Shelf { side, room, places: Mutex::default() })
-    }
-
-    /// `C ← C − A·Bᵀ` of a tile and two finished ones.
-    pub fn gemm_nt(&self, c: &mut [f64], a: (Name, &[f64]), b: (Name, &[f64])) {
-        let (place_a, place_b) = (self.place(a.0), self.place(b.0));
-        leaf::gemm_nt_laid(c, self.laid(&place_a, a.1), self.laid(&place_b, b.1));
-    }
-
-    /// Lower triangle of `C ← C − A·Aᵀ` of a tile and a finished one.
-    pub fn syrk(&self, c: &mut [f64], a: (Name, &[f64])) {
-        let place = self.place(a.0);
-        leaf::syrk_laid(c, self.laid(&place, a.1));
+        Ok(())
     }
 
     /// A tile, laid out by whoever asks first.
@@ -80,7 +88,7 @@ impl Shelf {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::schedule::Space;
+    use crate::schedule::{Op, Space, Task};
 
     const SIDE: usize = 40;
 
@@ -91,26 +99,33 @@ mod tests {
 
     #[test]
     fn what_was_put_away_is_laid_out_again_and_no_tile_is_taken_for_another() {
-        let mut ledger = Ledger::new(1 << 30);
-        let Some(shelf) = Shelf::of(&mut ledger, SIDE, 2, 1) else { return };
-        assert_eq!(ledger.spent(), (4 * Laid::bytes(SIDE)) as u64);
-        let tiles: Vec<_> = (0..7).map(tile).collect();
-        let (mut c, mut twin) = (vec![0.0; SIDE * SIDE], vec![0.0; SIDE * SIDE]);
-        for step in 0..40 {
-            let ((a, x), (b, y)) = (&tiles[step % 7], &tiles[step * step % 5]);
-            shelf.gemm_nt(&mut c, (*a, x), (*b, y));
-            leaf::gemm_nt(&mut twin, x, y, SIDE, SIDE);
-            shelf.syrk(&mut c, (*b, y));
-            leaf::syrk(&mut twin, y, SIDE);
-            assert!(shelf.places.lock().len() <= shelf.room);
+        for memory in [1 << 30, 0] {
+            let mut ledger = Ledger::new(memory);
+            let shelf = Shelf::of(&mut ledger, SIDE, &[2], 1);
+            assert_eq!(ledger.spent(), (shelf.room * Laid::bytes(SIDE)) as u64);
+            let tiles: Vec<_> = (0..7).map(tile).collect();
+            let (mut c, mut twin) = (vec![0.0; SIDE * SIDE], vec![0.0; SIDE * SIDE]);
+            for step in 0..40 {
+                let ((a, x), (b, y)) = (&tiles[step % 7], &tiles[step * step % 5]);
+                let task = Task::new(Op::Update, Name::new(Space::Factor, 9, 9), Some(*a), Some(*b));
+                shelf.update(Leaf { task: &task, target: &mut c, a: Some(x), b: Some(y) }).unwrap();
+                match a == b {
+                    true => leaf::syrk(&mut twin, x, SIDE),
+                    false => leaf::gemm_nt(&mut twin, x, y, SIDE, SIDE),
+                }
+                assert!(shelf.places.lock().len() <= shelf.room);
+            }
+            assert_eq!(c, twin);
         }
-        assert_eq!(c, twin);
     }
 
     #[test]
-    fn little_memory_has_no_shelf() {
-        let mut ledger = Ledger::new((PART * 4 * Laid::bytes(SIDE) as u64) - 1);
-        assert!(Shelf::of(&mut ledger, SIDE, 2, 1).is_none());
-        assert_eq!(ledger.spent(), 0);
+    fn a_shelf_is_as_large_as_memory_bears() {
+        if !Laid::is_worth_it() {
+            return;
+        }
+        let room =
+            |tiles: u64| Shelf::of(&mut Ledger::new(PART * tiles * Laid::bytes(SIDE) as u64), SIDE, &[8, 2], 1).room;
+        assert_eq!([room(10), room(9), room(4), room(3)], [10, 4, 4, 0]);
     }
 }

@@ -63,3 +63,31 @@ pub(super) fn kernel_flops(network: &Network, x: &[f64], side: usize) -> Option<
         part = (2 * part).min(side);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::{Inputs, KernelSpec};
+    use serde_json::json;
+
+    #[test]
+    fn every_kind_of_network_has_a_rate_and_no_rows_have_none() {
+        let dense = json!({ "type": "dense", "w_var": 1.5 });
+        let conv = json!({ "type": "conv", "filter_shape": [2], "w_var": 1.5 });
+        for (layers, shape) in [
+            (json!([dense, { "type": "relu" }, dense]), None),
+            (json!([conv, { "type": "relu" }, { "type": "flatten" }, dense]), Some(vec![3, 2])),
+        ] {
+            for output in ["nngp", "ntk", "both"] {
+                let spec = KernelSpec::from_value(&json!({ "output": output, "layers": layers })).unwrap();
+                let network = Network::compile(&spec, Inputs { width: 6, shape: shape.clone(), mask: None }).unwrap();
+                let x: Vec<f64> = (0..30).map(|e| libm::sin(f64::from(e))).collect();
+                for side in [1, 8, 40] {
+                    let rate = kernel_flops(&network, &x, side).unwrap();
+                    assert!(rate.is_finite() && rate > 0.0, "{output}, side {side}: {rate}");
+                }
+                assert_eq!(kernel_flops(&network, &[], 8), None);
+            }
+        }
+    }
+}

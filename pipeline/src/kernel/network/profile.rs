@@ -376,7 +376,7 @@ mod tests {
     use crate::kernel::KernelSpec;
     use serde_json::json;
 
-    fn has_profile(activation: &str, depth: u32, w_var: f64) -> bool {
+    fn has_profile(activation: serde_json::Value, depth: u32, w_var: f64) -> bool {
         let fc = json!({ "depth": depth, "activation": activation, "w_var": w_var, "b_var": 0.1 });
         let Ok(spec) = KernelSpec::from_value(&json!({ "output": "both", "fc": fc })) else { return false };
         Network::compile(&spec, 10).is_ok_and(|network| network.profile().is_some())
@@ -384,11 +384,17 @@ mod tests {
 
     #[test]
     fn smooth_functions_of_the_angle_have_one_and_others_do_not() {
-        for (activation, depth) in [("relu", 4), ("relu", 100), ("erf", 5), ("erf", 20), ("gelu", 6), ("abs", 4)] {
-            assert!(has_profile(activation, depth, 1.6), "{activation} {depth}");
+        for activation in ["relu", "erf", "gelu", "abs", "sin", "leaky_relu", "tanh", "softplus"] {
+            let layer = match activation {
+                "leaky_relu" => json!({ "type": activation, "alpha": 0.1 }),
+                "tanh" | "softplus" => json!({ "type": "elementwise", "fn": activation }),
+                _ => json!(activation),
+            };
+            assert!(has_profile(layer.clone(), 5, 1.6) && has_profile(layer, 30, 1.4), "{activation}");
         }
-        assert!(!has_profile("relu", 2, 1.6), "a few layers are as fast");
+        assert!(has_profile(json!("relu"), 100, 1.6));
+        assert!(!has_profile(json!("relu"), 2, 1.6), "a few layers are as fast");
         // Angles that were next to nothing are torn apart.
-        assert!(!has_profile("erf", 100, 3.0) && !has_profile("sign", 9, 1.6));
+        assert!(!has_profile(json!("erf"), 100, 3.0) && !has_profile(json!("sign"), 9, 1.6));
     }
 }
