@@ -35,7 +35,9 @@ impl Shelf {
         let rooms = rows.iter().map(|rows| rows + 2 * workers);
         let bytes = |room: usize| (room * Laid::bytes(side)) as u64;
         let room = rooms.filter(|_| Laid::is_worth_it()).find(|room| PART * bytes(*room) <= ledger.left()).unwrap_or(0);
-        ledger.charge("tiles laid out", bytes(room));
+        if room > 0 {
+            ledger.charge("tiles laid out", bytes(room));
+        }
         Shelf { side, room, places: Mutex::default() }
     }
 
