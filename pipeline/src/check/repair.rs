@@ -10,7 +10,7 @@ use megagram_storage::{Id, Key, Kind, Store};
 use super::recipe::Recipe;
 use crate::dataflow::{Cluster, Crew};
 use crate::error::{Error, Result};
-use crate::leaf;
+use crate::leaf::{self, Blas};
 use crate::pass::Pass;
 use crate::pass::factor::{FactorPass, Given};
 use crate::pass::gram::GramPass;
@@ -35,7 +35,7 @@ pub struct RepairOptions {
 pub fn repair(store: &Store, kind: Kind, id: &Id, options: RepairOptions, progress: &Arc<dyn Progress>) -> Result<u64> {
     let recipe = Recipe::read(store, kind, id)?;
     let here = leaf::blas().to_string();
-    if here != recipe.blas {
+    if !Blas::same_bits(&here, &recipe.blas) {
         return Err(Error::MixedBits(format!(
             "{kind}/{id}: was made with BLAS {}, this machine has {here}: repair it on a machine of the same kind",
             recipe.blas

@@ -1,16 +1,15 @@
 //! Scalar products of rows of bytes: sums of whole numbers, exact in every order.
 //!
-//! With the byte products of AVX-512 (VNNI: four to a lane and instruction) they cost an eighth of those of f64. The
-//! loops are those of [`super::panels`]: 48 × 8 sums stay in registers. Elsewhere the product of f64 makes the same sums,
-//! which are exact there too.
+//! With the byte products of AVX-512 (VNNI: four to a lane and instruction) they cost an eighth of those of f64, with the
+//! products of words of AVX2 (two to a lane and instruction) a third or half. Elsewhere the product of f64 makes the same
+//! sums, which are exact there too.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod vnni;
 
 use super::product::{Into, Operand, Part, Product};
-#[cfg(target_arch = "x86_64")]
-use std::arch::x86_64::{
-    __m512i, _mm512_add_epi32, _mm512_add_pd, _mm512_castsi512_si256, _mm512_cvtepi32_pd, _mm512_dpbusd_epi32,
-    _mm512_extracti64x4_epi64, _mm512_loadu_pd, _mm512_loadu_si512, _mm512_set1_epi32, _mm512_setzero_si512,
-    _mm512_storeu_pd,
-};
 
 /// Bytes of a row that are multiplied together.
 const GROUP: usize = 4;
@@ -20,8 +19,6 @@ const LANES: usize = 16;
 const ABREAST: usize = 3;
 /// Rows of a sliver.
 const SLIVER: usize = LANES * ABREAST;
-/// Columns at once.
-const COLUMNS: usize = 8;
 /// The most terms of a product: their sum fits 32 bits.
 pub const TERMS_MAX: usize = 1024;
 
@@ -87,7 +84,7 @@ impl Bytes {
     /// [`TERMS_MAX`].
     pub fn memory(rows: usize, terms: usize) -> usize {
         let (rows, terms) = (rows.next_multiple_of(SLIVER), terms.min(TERMS_MAX).next_multiple_of(GROUP));
-        let wide = if has_instructions() { 0 } else { SLIVER * terms * size_of::<f64>() };
+        let wide = if Way::all().next().is_some() { 0 } else { SLIVER * terms * size_of::<f64>() };
         2 * (rows * (terms + size_of::<i32>()) + wide)
     }
 
@@ -114,20 +111,42 @@ impl Bytes {
 pub fn byte_products(x: &mut Bytes, y: &mut Bytes, out: &mut [f64], (more, lower): (bool, bool)) {
     assert!(x.side == Side::Left && y.side == Side::Right && x.rows == y.rows && x.groups == y.groups);
     assert_eq!(out.len(), x.rows * y.rows);
-    #[cfg(target_arch = "x86_64")]
-    if has_instructions() {
-        // SAFETY: the processor has the instructions; the lengths are those of the shapes.
-        return unsafe { slivers(x, y, out.as_mut_ptr(), (more, lower)) };
-    }
-    by_f64(x, y, out, (more, lower));
+    by(Way::all().next(), x, y, out, (more, lower));
 }
 
-/// Whether the processor multiplies bytes.
-fn has_instructions() -> bool {
+fn by(way: Option<Way>, x: &mut Bytes, y: &mut Bytes, out: &mut [f64], (more, lower): (bool, bool)) {
+    match way {
+        // SAFETY: the processor has the instructions; the lengths are those of the shapes.
+        #[cfg(target_arch = "x86_64")]
+        Some(Way::Vnni) => unsafe { vnni::slivers(x, y, out.as_mut_ptr(), (more, lower)) },
+        // SAFETY: as above.
+        #[cfg(target_arch = "x86_64")]
+        Some(Way::Avx2) => unsafe { avx2::slivers(x, y, out.as_mut_ptr(), (more, lower)) },
+        None => by_f64(x, y, out, (more, lower)),
+    }
+}
+
+/// How this processor may multiply whole numbers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Way {
     #[cfg(target_arch = "x86_64")]
-    return is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni");
-    #[cfg(not(target_arch = "x86_64"))]
-    false
+    Vnni,
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+}
+
+impl Way {
+    /// All ways of this processor, the best first.
+    fn all() -> impl Iterator<Item = Way> {
+        #[cfg(target_arch = "x86_64")]
+        let all = [
+            (Way::Vnni, is_x86_feature_detected!("avx512f") && is_x86_feature_detected!("avx512vnni")),
+            (Way::Avx2, is_x86_feature_detected!("avx2")),
+        ];
+        #[cfg(not(target_arch = "x86_64"))]
+        let all: [(Way, bool); 0] = [];
+        all.into_iter().filter(|(_, has)| *has).map(|(way, _)| way)
+    }
 }
 
 /// The same as products of f64.
@@ -141,90 +160,6 @@ fn by_f64(x: &mut Bytes, y: &mut Bytes, out: &mut [f64], (more, lower): (bool, b
             let (c, shape) = (out[i + j * rows..].as_mut_ptr(), [SLIVER.min(rows - i), SLIVER.min(rows - j), terms]);
             // SAFETY: the slivers have rows for this part of `out`, which is rows × rows.
             unsafe { Product { a, b, c, ldc: rows, shape, into, part: Part::All }.make() }
-        }
-    }
-}
-
-/// # Safety
-/// `out` is rows × rows; the processor has AVX-512 F and VNNI.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vnni")]
-unsafe fn slivers(x: &Bytes, y: &Bytes, out: *mut f64, (more, lower): (bool, bool)) {
-    let (rows, groups) = (x.rows, x.groups);
-    for j in (0..rows).step_by(COLUMNS) {
-        for i in (if lower { j / SLIVER * SLIVER } else { 0 }..rows).step_by(SLIVER) {
-            let (tall, wide) = (SLIVER.min(rows - i), COLUMNS.min(rows - j));
-            // SAFETY: the slivers are there, and the part lies in `out`; `beside` has room for all sums.
-            unsafe {
-                let a = x.lines.as_ptr().add(i / SLIVER * groups * ABREAST);
-                let b = y.lines.as_ptr().add(j / SLIVER * groups * ABREAST).cast::<i32>().add(j % SLIVER);
-                let (excess, c) = (x.excess.as_ptr().add(i), out.add(i + j * rows));
-                let sums = match tall.div_ceil(LANES) {
-                    1 => kernel::<1>,
-                    2 => kernel::<2>,
-                    _ => kernel::<ABREAST>,
-                };
-                if tall.is_multiple_of(LANES) && wide == COLUMNS {
-                    sums(a, b, groups, excess, (c, rows), more);
-                    continue;
-                }
-                let mut beside = [[0.0; SLIVER]; COLUMNS];
-                sums(a, b, groups, excess, (beside.as_mut_ptr().cast(), SLIVER), false);
-                for (j, sums) in beside.iter().enumerate().take(wide) {
-                    for (i, sum) in sums.iter().enumerate().take(tall) {
-                        let c = c.add(i + j * rows);
-                        *c = if more { *c + sum } else { *sum };
-                    }
-                }
-            }
-        }
-    }
-}
-
-/// All sums of `N` lines of rows with eight columns, in registers.
-///
-/// # Safety
-/// `a` and `b` lie in slivers of `groups` groups; there is excess for `N` lines, and `c` has room for 16·`N` × 8.
-#[cfg(target_arch = "x86_64")]
-#[target_feature(enable = "avx512f,avx512vnni")]
-#[allow(clippy::needless_range_loop, reason = "iterators are not inlined with the instructions")]
-unsafe fn kernel<const N: usize>(
-    a: *const Line,
-    b: *const i32,
-    groups: usize,
-    excess: *const i32,
-    (c, ldc): (*mut f64, usize),
-    more: bool,
-) {
-    let mut sums: [[__m512i; N]; COLUMNS] = [[_mm512_setzero_si512(); N]; COLUMNS];
-    // SAFETY: as the caller vouches.
-    unsafe {
-        for g in 0..groups {
-            let mut lines = [_mm512_setzero_si512(); N];
-            for i in 0..N {
-                lines[i] = _mm512_loadu_si512(a.add(g * ABREAST + i).cast());
-            }
-            for j in 0..COLUMNS {
-                let column = _mm512_set1_epi32(*b.add(g * SLIVER + j));
-                for i in 0..N {
-                    sums[j][i] = _mm512_dpbusd_epi32(sums[j][i], lines[i], column);
-                }
-            }
-        }
-        for i in 0..N {
-            let excess = _mm512_loadu_si512(excess.add(i * LANES).cast());
-            for j in 0..COLUMNS {
-                let sum = _mm512_add_epi32(sums[j][i], excess);
-                let (low, high) = (_mm512_castsi512_si256(sum), _mm512_extracti64x4_epi64::<1>(sum));
-                for (at, half) in [(0, low), (LANES / 2, high)] {
-                    let c = c.add(j * ldc + i * LANES + at);
-                    let mut sum = _mm512_cvtepi32_pd(half);
-                    if more {
-                        sum = _mm512_add_pd(_mm512_loadu_pd(c), sum);
-                    }
-                    _mm512_storeu_pd(c, sum);
-                }
-            }
         }
     }
 }
@@ -255,20 +190,24 @@ mod tests {
 
     #[test]
     fn sums_are_those_of_whole_numbers() {
-        for (rows, terms) in [(1, 1), (7, 3), (16, 4), (48, 64), (50, 65), (100, 784), (33, TERMS_MAX)] {
+        for (rows, terms) in [(1, 1), (7, 3), (16, 4), (48, 64), (50, 65), (300, 784), (33, TERMS_MAX)] {
             let (x, y) = (bytes(rows, terms, 1), bytes(rows, terms, 2));
             let (mut a, mut b) = (laid(Side::Left, &x), laid(Side::Right, &y));
             for lower in [false, true] {
-                let (mut out, mut twin) = (vec![f64::NAN; rows * rows], vec![f64::NAN; rows * rows]);
-                for more in [false, true] {
-                    byte_products(&mut a, &mut b, &mut out, (more, lower));
-                    by_f64(&mut a, &mut b, &mut twin, (more, lower));
-                }
+                let ways = Way::all().map(Some).chain([None]).map(|way| {
+                    let mut out = vec![f64::NAN; rows * rows];
+                    for more in [false, true] {
+                        by(way, &mut a, &mut b, &mut out, (more, lower));
+                    }
+                    (way, out)
+                });
+                let ways: Vec<_> = ways.collect();
                 for (j, y) in y.iter().enumerate() {
                     for (i, x) in x.iter().enumerate().skip(if lower { j } else { 0 }) {
                         let sum: u64 = x.iter().zip(y).map(|(x, y)| u64::from(*x) * u64::from(*y)).sum();
-                        let want = (2 * sum) as f64;
-                        assert_eq!([out[i + j * rows], twin[i + j * rows]], [want; 2], "{rows} {terms}: {i}, {j}");
+                        for (way, out) in &ways {
+                            assert_eq!(out[i + j * rows], (2 * sum) as f64, "{way:?} {rows} {terms}: {i}, {j}");
+                        }
                     }
                 }
             }

@@ -4,18 +4,16 @@
 #[cfg(target_arch = "x86_64")]
 use super::blas::{Maker, maker};
 #[cfg(target_arch = "x86_64")]
-use super::panels;
-#[cfg(target_arch = "x86_64")]
 use super::product::{Into, Operand, Part};
 use super::{gemm_nt, syrk};
 
-/// Numbers of a vector, and rows of a panel.
-pub(super) const PANEL: usize = 8;
+/// Numbers of a line of the cache.
+pub(super) const LINE: usize = 8;
 
-/// Eight numbers, in one line of the cache.
+/// A line of the cache.
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
-pub(super) struct Line(pub(super) [f64; PANEL]);
+pub(super) struct Line(pub(super) [f64; LINE]);
 
 /// A tile as the kernel of our own product reads it; where the BLAS makes the products, as it is.
 #[derive(Debug, Clone, Default)]
@@ -28,7 +26,7 @@ impl Laid {
     /// Whether products of tiles that are laid out are the faster ones.
     pub fn is_worth_it() -> bool {
         #[cfg(target_arch = "x86_64")]
-        return maker() == Maker::Avx512;
+        return matches!(maker(), Maker::Panels(_));
         #[cfg(not(target_arch = "x86_64"))]
         false
     }
@@ -40,25 +38,25 @@ impl Laid {
 
     fn lines(side: usize) -> usize {
         #[cfg(target_arch = "x86_64")]
-        if maker() == Maker::Avx512 {
-            return panels::lines_of(side, side);
+        if let Maker::Panels(vectors) = maker() {
+            return vectors.lines_of(side, side);
         }
-        (side * side).div_ceil(PANEL)
+        (side * side).div_ceil(LINE)
     }
 
     /// Lays a tile out: side × side, column-major.
     pub fn lay(&mut self, tile: &[f64], side: usize) {
         assert_eq!(tile.len(), side * side);
         self.side = side;
-        self.lines.resize(Laid::lines(side), Line([0.0; PANEL]));
+        self.lines.resize(Laid::lines(side), Line([0.0; LINE]));
         #[cfg(target_arch = "x86_64")]
-        if maker() == Maker::Avx512 {
+        if let Maker::Panels(vectors) = maker() {
             let tile = Operand::columns(tile.as_ptr(), side);
             // SAFETY: the lengths are those of the shape; the processor has the instructions.
-            unsafe { panels::lay_whole(tile, [side, side], self.lines.as_mut_ptr()) }
+            unsafe { vectors.lay(tile, [side, side], self.lines.as_mut_ptr()) }
             return;
         }
-        for (line, eight) in self.lines.iter_mut().zip(tile.chunks(PANEL)) {
+        for (line, eight) in self.lines.iter_mut().zip(tile.chunks(LINE)) {
             line.0[..eight.len()].copy_from_slice(eight);
         }
     }
@@ -66,8 +64,8 @@ impl Laid {
     /// The tile, where it is kept as it is.
     fn tile(&self) -> &[f64] {
         // SAFETY: a line is eight numbers without padding, as its size tells.
-        const { assert!(size_of::<Line>() == PANEL * size_of::<f64>()) }
-        let all = unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * PANEL) };
+        const { assert!(size_of::<Line>() == LINE * size_of::<f64>()) }
+        let all = unsafe { std::slice::from_raw_parts(self.lines.as_ptr().cast(), self.lines.len() * LINE) };
         &all[..self.side * self.side]
     }
 }
@@ -77,10 +75,10 @@ pub fn gemm_nt_laid(c: &mut [f64], a: &Laid, b: &Laid) {
     let side = a.side;
     assert!(b.side == side && c.len() == side * side);
     #[cfg(target_arch = "x86_64")]
-    if maker() == Maker::Avx512 {
+    if let Maker::Panels(vectors) = maker() {
         let operands = [a, b].map(|laid| laid.lines.as_ptr());
         // SAFETY: all three are tiles of this side; the processor has the instructions.
-        unsafe { panels::make_laid(operands, (c.as_mut_ptr(), side), [side; 3], (Into::Less, Part::All)) }
+        unsafe { vectors.make_laid(operands, (c.as_mut_ptr(), side), [side; 3], (Into::Less, Part::All)) }
         return;
     }
     gemm_nt(c, a.tile(), b.tile(), side, side);
@@ -91,10 +89,10 @@ pub fn syrk_laid(c: &mut [f64], a: &Laid) {
     let side = a.side;
     assert_eq!(c.len(), side * side);
     #[cfg(target_arch = "x86_64")]
-    if maker() == Maker::Avx512 {
+    if let Maker::Panels(vectors) = maker() {
         let operands = [a.lines.as_ptr(); 2];
         // SAFETY: both are tiles of this side; the processor has the instructions.
-        unsafe { panels::make_laid(operands, (c.as_mut_ptr(), side), [side; 3], (Into::Less, Part::Lower)) }
+        unsafe { vectors.make_laid(operands, (c.as_mut_ptr(), side), [side; 3], (Into::Less, Part::Lower)) }
         return;
     }
     syrk(c, a.tile(), side);

@@ -1,5 +1,5 @@
 //! The leaf operations on column-major tiles of `f64`: a product each, or a few and small blocks. The products are our
-//! own with AVX-512, the BLAS's elsewhere ([`Blas`] tells which).
+//! own with AVX-512 and AVX2, the BLAS's elsewhere ([`Blas`] tells which).
 //!
 //! Every call has one shape and one leading dimension (the number of rows of the operand), α and β are
 //! fixed, and nothing is split or merged. So an entry of a result depends only on the numbers that it

@@ -1,51 +1,130 @@
-//! Products with AVX-512, in panels of eight rows.
+//! Products in panels of rows, by vectors of either width.
 
-use super::laid::{Line, PANEL};
+mod lay;
+mod width;
+
+use super::laid::{LINE, Line};
 use super::product::{Into, Operand, Part, Product};
-use std::arch::x86_64::{
-    __cpuid_count, __m512d, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch, _mm512_add_pd, _mm512_fmadd_pd, _mm512_loadu_pd,
-    _mm512_permutex2var_pd, _mm512_set_epi64, _mm512_set1_pd, _mm512_setzero_pd, _mm512_shuffle_f64x2,
-    _mm512_storeu_pd, _mm512_sub_pd, _mm512_unpackhi_pd, _mm512_unpacklo_pd,
-};
+use std::arch::x86_64::{__cpuid_count, _MM_HINT_T1, _mm_prefetch};
 use std::cell::RefCell;
 use std::sync::OnceLock;
+use width::{ABREAST, Avx2, Avx512, PANEL_MAX, Width};
 
-/// Panels of A whose sums with a panel of B are in registers at once: 24 sums of eight, of 32 registers.
-const ABREAST: usize = 3;
-/// Rows of a sliver of A, whose panels lie abreast column by column, so that the kernel reads one stream. A tile that is to be
-/// either operand is laid out so too; a block of B is laid out in single panels, which is a little faster.
-const SLIVER: usize = PANEL * ABREAST;
+/// The vectors with which products are made. No bit depends on them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Vectors {
+    Avx512,
+    Avx2,
+}
+
+impl Vectors {
+    /// Makes a product.
+    ///
+    /// # Safety
+    /// As for [`Product::make`]; k > 0, and the processor has the instructions.
+    pub(super) unsafe fn make(self, product: &Product) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            match self {
+                Vectors::Avx512 => make::<Avx512>(product),
+                Vectors::Avx2 => make::<Avx2>(product),
+            }
+        }
+    }
+
+    /// Lays out `rows` rows of `k` terms for [`Vectors::make_laid`]: a block of terms after the other.
+    ///
+    /// # Safety
+    /// The operand is rows × k, `to` has [`Vectors::lines_of`] them, and the processor has the instructions.
+    pub(super) unsafe fn lay(self, from: Operand, shape: [usize; 2], to: *mut Line) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            match self {
+                Vectors::Avx512 => lay_whole::<Avx512>(from, shape, to),
+                Vectors::Avx2 => lay_whole::<Avx2>(from, shape, to),
+            }
+        }
+    }
+
+    /// A product of two operands that are laid out, `m` × `k` and `n` × `k`: that of [`Vectors::make`], bit for bit.
+    ///
+    /// # Safety
+    /// As for [`Vectors::make`]; the operands are what [`Vectors::lay`] made with the same vectors.
+    pub(super) unsafe fn make_laid(
+        self,
+        operands: [*const Line; 2],
+        c: (*mut f64, usize),
+        shape: [usize; 3],
+        how: (Into, Part),
+    ) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            match self {
+                Vectors::Avx512 => make_laid::<Avx512>(operands, c, shape, how),
+                Vectors::Avx2 => make_laid::<Avx2>(operands, c, shape, how),
+            }
+        }
+    }
+
+    /// Lines of `rows` rows of `k` terms that are laid out.
+    pub(super) fn lines_of(self, rows: usize, k: usize) -> usize {
+        match self {
+            Vectors::Avx512 => lines_of::<Avx512>(rows, k),
+            Vectors::Avx2 => lines_of::<Avx2>(rows, k),
+        }
+    }
+
+    /// Bytes of the buffers of a thread, if no operand has more than `side` rows or columns.
+    pub(super) fn bytes_at(self, side: usize) -> usize {
+        match self {
+            Vectors::Avx512 => bytes_at::<Avx512>(side),
+            Vectors::Avx2 => bytes_at::<Avx2>(side),
+        }
+    }
+}
+
 /// The most terms between two visits to C.
 const DEEP: usize = 512;
-/// Terms by which the kernel asks for a sliver ahead.
-const AHEAD: usize = 32;
 /// Rows of a block of B.
 const WIDE: usize = 2048;
-/// Panels that are laid out together.
-const TOGETHER: usize = 12;
 
 /// Rows of a block of A, of whole slivers; no bit depends on it.
 ///
-/// AMD's last-level cache feeds the kernel: the slivers of a whole tile of 1024 stream from there past a panel of B, which is
-/// the faster the fewer the blocks. Elsewhere that cache is too far, and a block takes half of the second-level cache.
-fn tall() -> usize {
-    static TALL: OnceLock<usize> = OnceLock::new();
-    *TALL.get_or_init(|| match second_level() {
-        Some(bytes) => (bytes / 2 / (DEEP * size_of::<f64>()) / SLIVER).clamp(2, 44) * SLIVER,
-        None => 44 * SLIVER,
-    })
+/// A block takes half of the second-level cache, except where AMD's last-level cache feeds the kernel of eight columns: the slivers
+/// of a whole tile of 1024 stream from there past a panel of B, which is the faster the fewer the blocks.
+fn tall<W: Width>() -> usize {
+    static SECOND: OnceLock<Second> = OnceLock::new();
+    let second = SECOND.get_or_init(second_level);
+    match second.bytes {
+        Some(bytes) if !(second.amd && W::STREAMS) => {
+            (bytes / 2 / (DEEP * size_of::<f64>()) / W::SLIVER).clamp(2, 44) * W::SLIVER
+        }
+        _ => 44 * W::SLIVER,
+    }
 }
 
-/// Bytes of the second-level cache, if slivers are to lie there. It is told as Intel's processors tell it (Intel SDM, vol. 2A, CPUID
-/// leaf 4); AMD's leave that leaf empty.
+/// The second-level cache.
+struct Second {
+    /// Its size, where it is told.
+    bytes: Option<usize>,
+    amd: bool,
+}
+
+/// It is told as Intel's processors tell it (Intel SDM, vol. 2A, CPUID leaf 4) or as AMD's, which leave that leaf empty (AMD64
+/// Architecture Programmer's Manual, vol. 3, E.4.5).
 #[allow(unused_unsafe, reason = "reading CPUID is unsafe for Rust before 1.94")]
-fn second_level() -> Option<usize> {
+fn second_level() -> Second {
     // SAFETY: every 64-bit x86 processor has CPUID.
     let leaf = |leaf, index| unsafe { __cpuid_count(leaf, index) };
     let caches = (0..8).filter(|_| leaf(0, 0).eax >= 4).map(|i| leaf(4, i)).take_while(|cache| cache.eax & 31 != 0);
-    let second = caches.filter(|cache| (cache.eax >> 5) & 7 == 2).last()?;
-    let field = |from: u32, bits: u32| ((second.ebx >> from) & ((1 << bits) - 1)) as usize + 1;
-    Some(field(22, 10) * field(12, 10) * field(0, 12) * (second.ecx as usize + 1))
+    if let Some(second) = caches.filter(|cache| (cache.eax >> 5) & 7 == 2).last() {
+        let field = |from: u32, bits: u32| ((second.ebx >> from) & ((1 << bits) - 1)) as usize + 1;
+        let bytes = field(22, 10) * field(12, 10) * field(0, 12) * (second.ecx as usize + 1);
+        return Second { bytes: Some(bytes), amd: false };
+    }
+    let told = leaf(0x8000_0000, 0).eax >= 0x8000_0006;
+    let kib = if told { leaf(0x8000_0006, 0).ecx >> 16 } else { 0 };
+    Second { bytes: (kib > 0).then_some(kib as usize * 1024), amd: true }
 }
 
 #[derive(Default)]
@@ -58,14 +137,24 @@ thread_local! {
     static BUFFERS: RefCell<Buffers> = RefCell::default();
 }
 
-/// Bytes of the buffers of a thread, if no operand has more than `side` rows or columns.
-pub(super) fn bytes_at(side: usize) -> usize {
-    size_of::<Line>() * side.min(DEEP) * (slivers(side.min(tall())) + side.min(WIDE).div_ceil(PANEL))
+fn bytes_at<W: Width>(side: usize) -> usize {
+    let (deep, tall, wide) = (side.min(DEEP), side.min(tall::<W>()), side.min(WIDE));
+    size_of::<Line>() * (lines_of::<W>(tall, deep) + room_b::<W>(wide, deep))
 }
 
-/// Panels of slivers that hold so many rows.
-fn slivers(rows: usize) -> usize {
-    rows.div_ceil(SLIVER) * ABREAST
+/// Lines of `rows` rows of `k` terms, laid out in slivers.
+fn lines_of<W: Width>(rows: usize, k: usize) -> usize {
+    numbers_of::<W>(rows, k).div_ceil(LINE)
+}
+
+/// Numbers of so many.
+fn numbers_of<W: Width>(rows: usize, k: usize) -> usize {
+    rows.next_multiple_of(W::SLIVER) * k
+}
+
+/// Lines of `rows` rows of B, laid out in single panels.
+fn room_b<W: Width>(rows: usize, k: usize) -> usize {
+    (rows.next_multiple_of(W::PANEL) * k).div_ceil(LINE)
 }
 
 /// The terms of a block, of k: as many blocks as must be, of equal depth but for the last.
@@ -73,40 +162,37 @@ fn depth(k: usize) -> usize {
     k.div_ceil(k.div_ceil(DEEP))
 }
 
-/// Makes a product.
-///
 /// # Safety
-/// As for [`Product::make`]; k > 0, and the processor has AVX-512 F.
-pub(super) unsafe fn make(product: &Product) {
+/// As for [`Vectors::make`].
+unsafe fn make<W: Width>(product: &Product) {
     BUFFERS.with_borrow_mut(|Buffers { a, b }| {
         let [m, n, k] = product.shape;
         let depth = depth(k);
-        grow(a, depth * slivers(m.min(tall())));
-        grow(b, depth * n.min(WIDE).div_ceil(PANEL));
+        grow(a, lines_of::<W>(m.min(tall::<W>()), depth));
+        grow(b, room_b::<W>(n.min(WIDE), depth));
         // SAFETY: as the caller vouches; the buffers hold a block of either.
-        unsafe { blocks(product, depth, a.as_mut_ptr().cast(), b.as_mut_ptr().cast()) }
+        unsafe { blocks::<W>(product, depth, a.as_mut_ptr().cast(), b.as_mut_ptr().cast()) }
     });
 }
 
 fn grow(lines: &mut Vec<Line>, len: usize) {
     if lines.len() < len {
-        lines.resize(len, Line([0.0; PANEL]));
+        lines.resize(len, Line([0.0; LINE]));
     }
 }
 
 /// # Safety
 /// As for [`make`]; `a` and `b` have room for a block of A and of B of this depth.
-#[target_feature(enable = "avx512f")]
-unsafe fn blocks(product: &Product, depth: usize, a: *mut f64, b: *mut f64) {
+unsafe fn blocks<W: Width>(product: &Product, depth: usize, a: *mut f64, b: *mut f64) {
     let [m, n, k] = product.shape;
-    let most = tall();
+    let most = tall::<W>();
     for j in (0..n).step_by(WIDE) {
         let wide = WIDE.min(n - j);
         for p in (0..k).step_by(depth) {
             let deep = depth.min(k - p);
             let into = if p == 0 { product.into } else { next(product.into) };
             // SAFETY: the blocks lie in the operands.
-            unsafe { lay::<1>(product.b, [j, p], [wide, deep], b) }
+            unsafe { W::lay::<1>(product.b, [j, p], [wide, deep], b) }
             for i in (0..m).step_by(most) {
                 let tall = most.min(m - i);
                 if product.part == Part::Lower && i + tall <= j {
@@ -114,47 +200,39 @@ unsafe fn blocks(product: &Product, depth: usize, a: *mut f64, b: *mut f64) {
                 }
                 // SAFETY: as above; the block of C lies in C.
                 unsafe {
-                    lay::<ABREAST>(product.a, [i, p], [tall, deep], a);
+                    W::lay::<ABREAST>(product.a, [i, p], [tall, deep], a);
                     let c = product.c.add(i + j * product.ldc);
                     let above = if product.part == Part::Lower { Some(j as isize - i as isize) } else { None };
-                    Block { a, b, c, ldc: product.ldc, shape: [tall, wide, deep], into, above }.make::<1>();
+                    Block { a, b, c, ldc: product.ldc, shape: [tall, wide, deep], into, above }.make::<W, 1>();
                 }
             }
         }
     }
 }
 
-/// Lines of `rows` rows of `k` terms, laid out whole.
-pub(super) fn lines_of(rows: usize, k: usize) -> usize {
-    slivers(rows) * k
-}
-
-/// Lays out `rows` rows of `k` terms for [`make_laid`]: a block of terms after the other.
-///
 /// # Safety
-/// The operand is rows × k, `to` has [`lines_of`] them, and the processor has AVX-512 F.
-#[target_feature(enable = "avx512f")]
-pub(super) unsafe fn lay_whole(from: Operand, [rows, k]: [usize; 2], to: *mut Line) {
+/// As for [`Vectors::lay`].
+unsafe fn lay_whole<W: Width>(from: Operand, [rows, k]: [usize; 2], to: *mut Line) {
     let depth = depth(k);
     for p in (0..k).step_by(depth) {
-        // SAFETY: the block lies in the operand, and its lines follow those of the blocks before.
-        unsafe { lay::<ABREAST>(from, [0, p], [rows, depth.min(k - p)], to.add(lines_of(rows, p)).cast()) }
+        // SAFETY: the block lies in the operand, and its numbers follow those of the blocks before.
+        unsafe {
+            let to = to.cast::<f64>().add(numbers_of::<W>(rows, p));
+            W::lay::<ABREAST>(from, [0, p], [rows, depth.min(k - p)], to)
+        }
     }
 }
 
-/// A product of two operands that are laid out, `m` × `k` and `n` × `k`: that of [`make`], bit for bit.
-///
 /// # Safety
-/// As for [`make`]; `a` and `b` are what [`lay_whole`] made.
-#[target_feature(enable = "avx512f")]
-pub(super) unsafe fn make_laid(
+/// As for [`Vectors::make_laid`].
+unsafe fn make_laid<W: Width>(
     [a, b]: [*const Line; 2],
     (c, ldc): (*mut f64, usize),
     shape: [usize; 3],
     how: (Into, Part),
 ) {
     let ([m, n, k], (into, part)) = (shape, how);
-    let (depth, most) = (depth(k), tall());
+    let (depth, most) = (depth(k), tall::<W>());
     for p in (0..k).step_by(depth) {
         let deep = depth.min(k - p);
         let into = if p == 0 { into } else { next(into) };
@@ -163,9 +241,9 @@ pub(super) unsafe fn make_laid(
             let above = if part == Part::Lower { Some(-(i as isize)) } else { None };
             // SAFETY: whole slivers of either, and a block that lies in C.
             unsafe {
-                let a = a.add(lines_of(m, p)).cast::<f64>().add(i * deep);
-                let b = b.add(lines_of(n, p)).cast();
-                Block { a, b, c: c.add(i), ldc, shape: [tall, n, deep], into, above }.make::<ABREAST>();
+                let a = a.cast::<f64>().add(numbers_of::<W>(m, p) + i * deep);
+                let b = b.cast::<f64>().add(numbers_of::<W>(n, p));
+                Block { a, b, c: c.add(i), ldc, shape: [tall, n, deep], into, above }.make::<W, ABREAST>();
             }
         }
     }
@@ -174,86 +252,6 @@ pub(super) unsafe fn make_laid(
 /// What becomes of C with the terms after the first block.
 fn next(into: Into) -> Into {
     if into == Into::Less { Into::Less } else { Into::More }
-}
-
-/// Lays rows out in panels, `N` abreast: of these the first column, then the second, …; what is missing of a panel is zero.
-///
-/// # Safety
-/// The operand has `rows` rows from `i` on and `cols` columns from `p` on, and `to` has room for whole panels, `N` abreast.
-#[target_feature(enable = "avx512f")]
-unsafe fn lay<const N: usize>(from: Operand, [i, p]: [usize; 2], [rows, cols]: [usize; 2], to: *mut f64) {
-    let whole = rows / PANEL;
-    let start = |panel: usize| (panel / N * cols * N + panel % N) * PANEL;
-    // SAFETY: what is read lies below rows and cols, what is written in whole panels.
-    unsafe {
-        let at = from.at.add(i * from.row + p * from.col);
-        if from.row == 1 {
-            // Columns in few pages at a time on either side.
-            for first in (0..whole).step_by(TOGETHER) {
-                for p in 0..cols {
-                    let column = at.add(p * from.col);
-                    for panel in first..whole.min(first + TOGETHER) {
-                        let eight = _mm512_loadu_pd(column.add(panel * PANEL));
-                        _mm512_storeu_pd(to.add(start(panel) + p * N * PANEL), eight);
-                    }
-                }
-            }
-        } else {
-            let even = cols - cols % PANEL;
-            for panel in 0..whole {
-                let (rows, to) = (at.add(panel * PANEL * from.row), to.add(start(panel)));
-                for p in (0..even).step_by(PANEL) {
-                    transpose::<N>(rows.add(p), from.row, to.add(p * N * PANEL));
-                }
-                for p in even..cols {
-                    for row in 0..PANEL {
-                        *to.add(p * N * PANEL + row) = *rows.add(row * from.row + p);
-                    }
-                }
-            }
-        }
-        if whole * PANEL < rows {
-            for p in 0..cols {
-                for row in 0..PANEL {
-                    let i = whole * PANEL + row;
-                    let value = if i < rows { *at.add(i * from.row + p * from.col) } else { 0.0 };
-                    *to.add(start(whole) + p * N * PANEL + row) = value;
-                }
-            }
-        }
-    }
-}
-
-/// Eight rows of eight numbers become eight columns of a panel, `N` abreast.
-///
-/// # Safety
-/// `rows` has eight rows of eight with leading dimension `ld`; `to` is in such a panel.
-#[inline]
-#[target_feature(enable = "avx512f")]
-unsafe fn transpose<const N: usize>(rows: *const f64, ld: usize, to: *mut f64) {
-    // SAFETY: as the caller vouches.
-    let row = |i: usize| unsafe { _mm512_loadu_pd(rows.add(i * ld)) };
-    let pairs = |i: usize| {
-        let (even, odd) = (row(i), row(i + 1));
-        [_mm512_unpacklo_pd(even, odd), _mm512_unpackhi_pd(even, odd)]
-    };
-    let [p0, p1, p2, p3] = [pairs(0), pairs(2), pairs(4), pairs(6)];
-    let first = _mm512_set_epi64(13, 12, 5, 4, 9, 8, 1, 0);
-    let second = _mm512_set_epi64(15, 14, 7, 6, 11, 10, 3, 2);
-    for odd in 0..2 {
-        // Columns odd, odd + 4 of the four upper rows side by side, then odd + 2, odd + 6; so of the lower.
-        let upper = [first, second].map(|take| _mm512_permutex2var_pd(p0[odd], take, p1[odd]));
-        let lower = [first, second].map(|take| _mm512_permutex2var_pd(p2[odd], take, p3[odd]));
-        for half in 0..2 {
-            let low = _mm512_shuffle_f64x2::<0b01_00_01_00>(upper[half], lower[half]);
-            let high = _mm512_shuffle_f64x2::<0b11_10_11_10>(upper[half], lower[half]);
-            // SAFETY: as the caller vouches.
-            unsafe {
-                _mm512_storeu_pd(to.add((2 * half + odd) * N * PANEL), low);
-                _mm512_storeu_pd(to.add((2 * half + odd + 4) * N * PANEL), high);
-            }
-        }
-    }
 }
 
 /// A block of C, with the slivers of A and B that it takes.
@@ -275,21 +273,22 @@ impl Block {
     ///
     /// # Safety
     /// The panels and the block of C are of this shape.
-    #[target_feature(enable = "avx512f")]
-    unsafe fn make<const B: usize>(&self) {
+    unsafe fn make<W: Width, const B: usize>(&self) {
         let [tall, wide, deep] = self.shape;
-        let panel = |j: usize| self.b.wrapping_add(j / (B * PANEL) * B * PANEL * deep + j % (B * PANEL));
+        let apart = B * W::PANEL;
+        let panel = |j: usize| self.b.wrapping_add(j / apart * apart * deep + j % apart);
         // Of panels that lie apart the next is fetched while slivers of A pass by one, some of it with each.
-        let each = deep.div_ceil(tall.div_ceil(SLIVER));
-        for j in (0..wide).step_by(PANEL) {
-            let next = panel(j + PANEL);
-            for i in (0..tall).step_by(SLIVER) {
+        let each = deep.div_ceil(tall.div_ceil(W::SLIVER));
+        for j in (0..wide).step_by(W::PANEL) {
+            let next = panel(j + W::PANEL);
+            for i in (0..tall).step_by(W::SLIVER) {
                 if B > 1 {
-                    for p in i / SLIVER * each..(i / SLIVER + 1) * each {
-                        _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(p * B * PANEL).cast());
+                    for p in i / W::SLIVER * each..(i / W::SLIVER + 1) * each {
+                        // SAFETY: a prefetch may name any address.
+                        unsafe { _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(p * apart).cast()) }
                     }
                 }
-                let rows = SLIVER.min(tall - i);
+                let rows = W::SLIVER.min(tall - i);
                 if self.above.is_some_and(|above| (i + rows) as isize <= j as isize + above) {
                     continue;
                 }
@@ -300,35 +299,35 @@ impl Block {
                         a,
                         b,
                         c: self.c.add(i + j * self.ldc),
-                        shape: [rows, PANEL.min(wide - j), deep],
+                        shape: [rows, W::PANEL.min(wide - j), deep],
                         above: self.above.map(|above| above + j as isize - i as isize),
                         ..*self
                     };
-                    match rows.div_ceil(PANEL) {
-                        1 => part.sums::<1, B>(),
-                        2 => part.sums::<2, B>(),
-                        _ => part.sums::<ABREAST, B>(),
+                    match rows.div_ceil(W::PANEL) {
+                        1 => part.sums::<W, 1, B>(),
+                        2 => part.sums::<W, 2, B>(),
+                        _ => part.sums::<W, ABREAST, B>(),
                     }
                 }
             }
         }
     }
 
-    /// At most eight columns of `N` panels: into C at once, or where some are not to be made one by one.
+    /// At most a panel of columns of `N` panels: into C at once, or where some are not to be made one by one.
     ///
     /// # Safety
     /// As for [`Block::make`].
-    #[target_feature(enable = "avx512f")]
-    unsafe fn sums<const N: usize, const B: usize>(self) {
+    unsafe fn sums<W: Width, const N: usize, const B: usize>(self) {
         let [rows, cols, deep] = self.shape;
-        let whole = rows == N * PANEL && cols == PANEL && self.above.is_none_or(|above| above + PANEL as isize <= 1);
+        let full = rows == N * W::PANEL && cols == W::PANEL;
+        let operands = [self.a, self.b];
         // SAFETY: as the caller vouches; `beside` has room for all sums.
         unsafe {
-            if whole {
-                return kernel::<N, B>(self.a, self.b, deep, self.c, self.ldc, self.into);
+            if full && self.above.is_none_or(|above| above + W::PANEL as isize <= 1) {
+                return W::kernel::<N, B>(operands, deep, self.c, self.ldc, self.into);
             }
-            let mut beside = [[0.0; SLIVER]; PANEL];
-            kernel::<N, B>(self.a, self.b, deep, beside.as_mut_ptr().cast(), SLIVER, Into::Set);
+            let mut beside = [[0.0; ABREAST * PANEL_MAX]; PANEL_MAX];
+            W::kernel::<N, B>(operands, deep, beside.as_mut_ptr().cast(), ABREAST * PANEL_MAX, Into::Set);
             for (j, sums) in beside.iter().enumerate().take(cols) {
                 let from = self.above.map_or(0, |above| (j as isize + above).clamp(0, rows as isize) as usize);
                 for (i, sum) in sums.iter().enumerate().take(rows).skip(from) {
@@ -344,53 +343,77 @@ impl Block {
     }
 }
 
-/// All sums of the first `N` panels of a sliver of A and one panel of B, in registers.
-///
-/// # Safety
-/// The panels are `deep` columns deep, those of B `B` abreast; `c` is 8·N × 8 with leading dimension `ldc`.
-#[target_feature(enable = "avx512f")]
-#[allow(clippy::needless_range_loop, reason = "iterators are not inlined with the instructions")]
-unsafe fn kernel<const N: usize, const B: usize>(
-    a: *const f64,
-    b: *const f64,
-    deep: usize,
-    c: *mut f64,
-    ldc: usize,
-    into: Into,
-) {
-    let mut sums = [[_mm512_setzero_pd(); N]; PANEL];
-    // SAFETY: as the caller vouches; a prefetch may name any address.
-    unsafe {
-        for j in 0..PANEL {
-            for i in 0..N {
-                _mm_prefetch::<_MM_HINT_T0>(c.add(j * ldc + i * PANEL).cast());
-            }
-            _mm_prefetch::<_MM_HINT_T0>(c.add(j * ldc + N * PANEL - 1).cast());
-        }
-        for p in 0..deep {
-            for i in 0..N {
-                _mm_prefetch::<_MM_HINT_T0>(a.wrapping_add((p + AHEAD) * SLIVER + i * PANEL).cast());
-            }
-            let mut column = [_mm512_setzero_pd(); N];
-            for i in 0..N {
-                column[i] = _mm512_loadu_pd(a.add(p * SLIVER + i * PANEL));
-            }
-            for j in 0..PANEL {
-                let factor = _mm512_set1_pd(*b.add(p * B * PANEL + j));
-                for i in 0..N {
-                    sums[j][i] = _mm512_fmadd_pd(column[i], factor, sums[j][i]);
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::kernel::level::Level;
+
+    /// Every sum by fused multiply-adds in order, in blocks of terms: what no width may change.
+    fn by_hand(product: &Product, [x, y]: [&[f64]; 2], c: &[f64]) -> Vec<f64> {
+        let [m, n, k] = product.shape;
+        let mut out = c.to_vec();
+        for j in 0..n {
+            for i in if product.part == Part::Lower { j } else { 0 }..m {
+                for from in (0..k).step_by(depth(k)) {
+                    let terms = from..k.min(from + depth(k));
+                    let sum = terms.fold(0.0, |sum: f64, p| x[i + p * m].mul_add(y[j + p * n], sum));
+                    let entry = &mut out[i + j * m];
+                    *entry = match product.into {
+                        Into::Less => *entry - sum,
+                        Into::Set if from == 0 => sum,
+                        Into::More | Into::Set => *entry + sum,
+                    };
                 }
             }
         }
-        for j in 0..PANEL {
-            for i in 0..N {
-                let c = c.add(j * ldc + i * PANEL);
-                let sum: __m512d = match into {
-                    Into::Less => _mm512_sub_pd(_mm512_loadu_pd(c), sums[j][i]),
-                    Into::More => _mm512_add_pd(_mm512_loadu_pd(c), sums[j][i]),
-                    Into::Set => sums[j][i],
-                };
-                _mm512_storeu_pd(c, sum);
+        out
+    }
+
+    /// As column-major rows × k and the transpose of it.
+    fn operands(seed: f64, rows: usize, k: usize) -> [Vec<f64>; 2] {
+        let value = |i: usize, p: usize| libm::sin(seed + (i * k + p) as f64);
+        let columns = (0..rows * k).map(|e| value(e % rows, e / rows)).collect();
+        [columns, (0..rows * k).map(|e| value(e / k, e % k)).collect()]
+    }
+
+    #[test]
+    fn all_vectors_make_the_same_bits() {
+        let all = Level::all().into_iter().filter_map(|level| match level {
+            Level::Avx512 => Some(Vectors::Avx512),
+            Level::Fma => Some(Vectors::Avx2),
+            Level::Baseline => None,
+        });
+        let shapes = [[1, 1, 1], [4, 4, 3], [12, 8, 40], [24, 24, 513], [25, 9, 17], [130, 130, 1030], [63, 63, 7]];
+        for (vectors, [m, n, k]) in all.flat_map(|vectors| shapes.map(|shape| (vectors, shape))) {
+            let ([x, x_rows], [y, y_rows]) = (operands(0.5, m, k), operands(1.5, n, k));
+            let start: Vec<f64> = (0..m * n).map(|e| libm::cos(e as f64)).collect();
+            for (into, part) in [(Into::Less, Part::All), (Into::More, Part::Lower), (Into::Set, Part::Lower)] {
+                if part == Part::Lower && m != n {
+                    continue;
+                }
+                let [mut by_columns, mut by_rows, mut by_lines] = [(); 3].map(|()| start.clone());
+                let shape = [m, n, k];
+                let (a, b) = (Operand::columns(x.as_ptr(), m), Operand::columns(y.as_ptr(), n));
+                let product = Product { a, b, c: by_columns.as_mut_ptr(), ldc: m, shape, into, part };
+                let (a_rows, b_rows) = (Operand::rows(x_rows.as_ptr(), k), Operand::rows(y_rows.as_ptr(), k));
+                let [lines_a, lines_b] = [(a, m), (b, n)].map(|(operand, rows)| {
+                    let mut lines = vec![Line([0.0; LINE]); vectors.lines_of(rows, k)];
+                    // SAFETY: the operand has the shape, and the lines are as many as it takes.
+                    unsafe { vectors.lay(operand, [rows, k], lines.as_mut_ptr()) };
+                    lines
+                });
+                // SAFETY: the operands and C have the shapes; the level was detected.
+                unsafe {
+                    vectors.make(&product);
+                    vectors.make(&Product { a: a_rows, b: b_rows, c: by_rows.as_mut_ptr(), ..product });
+                    let lines = [lines_a.as_ptr(), lines_b.as_ptr()];
+                    vectors.make_laid(lines, (by_lines.as_mut_ptr(), m), shape, (into, part));
+                }
+                let want = by_hand(&product, [&x, &y], &start);
+                let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+                for got in [by_columns, by_rows, by_lines] {
+                    assert!(bits(&got) == bits(&want), "{vectors:?} {m} {n} {k}");
+                }
             }
         }
     }

@@ -1,8 +1,9 @@
 //! The product that all leaf operations are made of: `C ← C − A·Bᵀ`, `C + A·Bᵀ` or `A·Bᵀ`.
 //!
-//! With AVX-512 the loops are ours: blocks of A and B are laid out in panels of eight rows, so that one kernel of
-//! 24 × 8 sums in registers reads them in order (Goto and van de Geijn 2008, Anatomy of high-performance matrix
-//! multiplication, §4). Elsewhere the BLAS makes the product. Docs: `docs/decisions/013-own-product.md`.
+//! With AVX-512 and with AVX2 the loops are ours: blocks of A and B are laid out in panels of as many rows as a vector has lanes,
+//! so that one kernel of 24 × 8 or 12 × 4 sums in registers reads them in order (Goto and van de Geijn 2008, Anatomy of
+//! high-performance matrix multiplication, §4). Elsewhere the BLAS makes the product. Docs: `docs/decisions/013-own-product.md`,
+//! `docs/decisions/017-own-product-with-avx2.md`.
 //!
 //! The sum of an entry is taken in blocks of k that follow from k alone, each in order, so its bits depend on its own
 //! row of A and row of B and on nothing else: not on the shape, its place, or which of the two is called A.
@@ -81,7 +82,7 @@ impl Product {
             }
             match maker() {
                 #[cfg(target_arch = "x86_64")]
-                Maker::Avx512 => super::panels::make(self),
+                Maker::Panels(vectors) => vectors.make(self),
                 Maker::Blas => self.by_blas(),
             }
         }

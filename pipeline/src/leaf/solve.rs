@@ -5,17 +5,18 @@
 //! registers, then the eight among themselves; and copied back. The operations of an entry follow from its column
 //! alone. They are those of the triple loop, but for a product with the inverse of the diagonal instead of a division.
 
-use super::vector::{LANES, Portable, Vector};
-use crate::kernel::level::{Level, Work};
+use super::vector::{Portable, Vector};
+use crate::kernel::level::Level;
 use std::cell::RefCell;
 
 /// The largest triangle.
 pub(super) const SIDE: usize = 128;
-/// Lanes of a vector, vectors of a strip, and columns at once: 24 sums, which fit the registers of AVX-512.
+/// Vectors abreast. With eight columns they are 24 sums, which fit the registers of AVX-512; with four columns those of AVX2.
 const VECTORS: usize = 3;
+/// Columns whose factors are laid out together: the most at once.
 const COLUMNS: usize = 8;
-/// Rows of a strip.
-const ROWS: usize = LANES * VECTORS;
+/// Rows of a strip: three vectors of eight, or twice three of four.
+const ROWS: usize = 24;
 
 /// Bytes of the buffers of a thread.
 pub(super) const BYTES: usize = size_of::<Buffers>();
@@ -23,9 +24,9 @@ pub(super) const BYTES: usize = size_of::<Buffers>();
 /// A column of a strip, where no vector lies across two cache lines.
 #[derive(Clone, Copy)]
 #[repr(C, align(64))]
-struct Column([[f64; LANES]; VECTORS]);
+struct Column([f64; ROWS]);
 
-const ZEROS: Column = Column([[0.0; LANES]; VECTORS]);
+const ZEROS: Column = Column([0.0; ROWS]);
 
 type Strip = [Column; SIDE];
 
@@ -97,7 +98,10 @@ pub(super) unsafe fn solve(c: *mut f64, ldc: usize, l: *const f64, ldl: usize, [
             // SAFETY: the level was detected on this processor.
             #[cfg(target_arch = "x86_64")]
             Level::Avx512 => unsafe { avx512(rows) },
-            level => level.run(rows),
+            // SAFETY: as above.
+            #[cfg(target_arch = "x86_64")]
+            Level::Fma => unsafe { avx2(rows) },
+            Level::Baseline => rows.all::<Portable, COLUMNS>(),
         }
     });
 }
@@ -112,19 +116,19 @@ struct Rows<'a> {
 #[cfg(target_arch = "x86_64")]
 #[target_feature(enable = "avx512f")]
 fn avx512(rows: Rows<'_>) {
-    rows.all::<std::arch::x86_64::__m512d>();
+    rows.all::<std::arch::x86_64::__m512d, COLUMNS>();
 }
 
-impl Work for Rows<'_> {
-    #[inline(always)]
-    fn run<const FMA: bool>(self) {
-        self.all::<Portable<FMA>>();
-    }
+#[cfg(target_arch = "x86_64")]
+#[target_feature(enable = "avx2,fma")]
+fn avx2(rows: Rows<'_>) {
+    rows.all::<std::arch::x86_64::__m256d, { COLUMNS / 2 }>();
 }
 
 impl Rows<'_> {
+    /// `C` columns at once.
     #[inline(always)]
-    fn all<V: Vector>(self) {
+    fn all<V: Vector, const C: usize>(self) {
         let Buffers { triangle, strip } = self.buffers;
         let n = triangle.side;
         for from in (0..self.rows).step_by(ROWS) {
@@ -132,14 +136,16 @@ impl Rows<'_> {
             let entries = |unknown| unsafe { self.c.add(from + triangle.unknown(unknown) * self.ldc) };
             for (unknown, column) in strip.iter_mut().take(n).enumerate() {
                 // SAFETY: as above.
-                unsafe { copy(entries(unknown), column.0.as_flattened_mut().as_mut_ptr(), self.rows - from) }
+                unsafe { copy(entries(unknown), column.0.as_mut_ptr(), self.rows - from) }
             }
-            for (b, factors) in triangle.factors.iter().enumerate().take(n.div_ceil(COLUMNS)) {
-                eight::<V>(strip, factors, &triangle.inverses, b * COLUMNS);
+            for first in (0..n).step_by(C) {
+                for row in (0..ROWS).step_by(VECTORS * V::LANES) {
+                    some::<V, C>(strip, triangle, first, row);
+                }
             }
             for (unknown, column) in strip.iter().take(n).enumerate() {
                 // SAFETY: as above.
-                unsafe { copy(column.0.as_flattened().as_ptr(), entries(unknown), self.rows - from) }
+                unsafe { copy(column.0.as_ptr(), entries(unknown), self.rows - from) }
             }
         }
     }
@@ -161,70 +167,85 @@ unsafe fn copy(from: *const f64, to: *mut f64, rows: usize) {
     }
 }
 
-/// The eight unknowns from `first` on, those before being found. Loops over indices and arrays of known lengths: with
-/// iterators the compiler keeps the sums in memory, at half the speed.
+/// The `C` unknowns from `first` on, those before being found, in the rows from `row` on. Loops over indices and arrays of
+/// known lengths: with iterators the compiler keeps the sums in memory, at half the speed.
 #[inline(always)]
 #[expect(clippy::needless_range_loop, reason = "the sums stay in registers")]
-fn eight<V: Vector>(x: &mut Strip, factors: &[[f64; COLUMNS]; SIDE], inverses: &[f64; SIDE], first: usize) {
+fn some<V: Vector, const C: usize>(x: &mut Strip, triangle: &Triangle, first: usize, row: usize) {
     let (found, unknown) = x.split_at_mut(first);
-    let Some(unknown) = unknown.first_chunk_mut::<COLUMNS>() else { return };
-    let mut sums = [[V::splat(0.0); VECTORS]; COLUMNS];
-    for c in 0..COLUMNS {
+    let Some(unknown) = unknown.first_chunk_mut::<C>() else { return };
+    assert!(row + VECTORS * V::LANES <= ROWS);
+    let mut sums = [[V::splat(0.0); VECTORS]; C];
+    for c in 0..C {
         for v in 0..VECTORS {
-            sums[c][v] = V::load(&unknown[c].0[v]);
+            // SAFETY: the vectors lie in the column, as asserted.
+            sums[c][v] = unsafe { V::load(unknown[c].0.as_ptr().add(row + v * V::LANES)) };
         }
     }
+    let (factors, at) = (&triangle.factors[first / COLUMNS], first % COLUMNS);
     for (found, factors) in found.iter().zip(factors) {
-        for c in 0..COLUMNS {
+        let factors = &factors[at..at + C];
+        for c in 0..C {
             let factor = V::splat(factors[c]);
             for v in 0..VECTORS {
-                sums[c][v] = sums[c][v].minus(factor, V::load(&found.0[v]));
+                // SAFETY: as above.
+                let found = unsafe { V::load(found.0.as_ptr().add(row + v * V::LANES)) };
+                sums[c][v] = sums[c][v].minus_product(factor, found);
             }
         }
     }
-    let (factors, inverses) = (&factors[first..first + COLUMNS], &inverses[first..first + COLUMNS]);
-    one::<V, 0>(&mut sums, factors, inverses);
-    one::<V, 1>(&mut sums, factors, inverses);
-    one::<V, 2>(&mut sums, factors, inverses);
-    one::<V, 3>(&mut sums, factors, inverses);
-    one::<V, 4>(&mut sums, factors, inverses);
-    one::<V, 5>(&mut sums, factors, inverses);
-    one::<V, 6>(&mut sums, factors, inverses);
-    one::<V, 7>(&mut sums, factors, inverses);
-    for c in 0..COLUMNS {
+    let (factors, inverses) = (&factors[first..first + C], &triangle.inverses[first..first + C]);
+    one::<V, C, 0>(&mut sums, factors, at, inverses);
+    one::<V, C, 1>(&mut sums, factors, at, inverses);
+    one::<V, C, 2>(&mut sums, factors, at, inverses);
+    one::<V, C, 3>(&mut sums, factors, at, inverses);
+    one::<V, C, 4>(&mut sums, factors, at, inverses);
+    one::<V, C, 5>(&mut sums, factors, at, inverses);
+    one::<V, C, 6>(&mut sums, factors, at, inverses);
+    one::<V, C, 7>(&mut sums, factors, at, inverses);
+    for c in 0..C {
         for v in 0..VECTORS {
-            unknown[c].0[v] = sums[c][v].store();
+            // SAFETY: as above.
+            unsafe { sums[c][v].store(unknown[c].0.as_mut_ptr().add(row + v * V::LANES)) };
         }
     }
 }
 
-/// Unknown `C` of eight, and what the later ones take of it. Written out, so that all stay in registers.
+/// Unknown `I` of `C`, and what the later ones take of it. Written out, so that all stay in registers.
 #[inline(always)]
-fn one<V: Vector, const C: usize>(sums: &mut [[V; VECTORS]; COLUMNS], factors: &[[f64; COLUMNS]], inverses: &[f64]) {
-    let (inverse, factors) = (V::splat(inverses[C]), &factors[C]);
-    for sum in &mut sums[C] {
+fn one<V: Vector, const C: usize, const I: usize>(
+    sums: &mut [[V; VECTORS]; C],
+    factors: &[[f64; COLUMNS]],
+    at: usize,
+    inverses: &[f64],
+) {
+    if I >= C {
+        return;
+    }
+    let (inverse, factors) = (V::splat(inverses[I]), &factors[I][at..at + C]);
+    for sum in &mut sums[I] {
         *sum = sum.times(inverse);
     }
-    let found = sums[C];
-    if C < 1 {
+    let found = sums[I];
+    if I < 1 && 1 < C {
         take(&mut sums[1], &found, factors[1]);
     }
-    if C < 2 {
+    if I < 2 && 2 < C {
         take(&mut sums[2], &found, factors[2]);
     }
-    if C < 3 {
+    if I < 3 && 3 < C {
         take(&mut sums[3], &found, factors[3]);
     }
-    if C < 4 {
+    if I < 4 && 4 < C {
         take(&mut sums[4], &found, factors[4]);
     }
-    if C < 5 {
+    if I < 5 && 5 < C {
         take(&mut sums[5], &found, factors[5]);
     }
-    if C < 6 {
+    if I < 6 && 6 < C {
         take(&mut sums[6], &found, factors[6]);
     }
-    if C < 7 {
+    if I < 7 && 7 < C {
         take(&mut sums[7], &found, factors[7]);
     }
 }
@@ -234,6 +255,49 @@ fn one<V: Vector, const C: usize>(sums: &mut [[V; VECTORS]; COLUMNS], factors: &
 fn take<V: Vector>(sum: &mut [V; VECTORS], found: &[V; VECTORS], factor: f64) {
     let factor = V::splat(factor);
     for (sum, found) in sum.iter_mut().zip(found) {
-        *sum = sum.minus(factor, *found);
+        *sum = sum.minus_product(factor, *found);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The triple loop, fused where the level fuses: what no vector and no strip may change.
+    fn by_hand(c: &[f64], l: &[f64], [rows, n]: [usize; 2], forward: bool) -> Vec<f64> {
+        let order = |unknown: usize| if forward { unknown } else { n - 1 - unknown };
+        let mut x = c.to_vec();
+        for row in 0..rows {
+            for column in (0..n).map(order) {
+                let mut sum = x[row + column * rows];
+                for earlier in (0..n).map(order).take_while(|earlier| *earlier != column) {
+                    let factor = l[column.max(earlier) + column.min(earlier) * n];
+                    let found = x[row + earlier * rows];
+                    sum = match Level::detect() {
+                        Level::Baseline => sum - factor * found,
+                        _ => (-factor).mul_add(found, sum),
+                    };
+                }
+                x[row + column * rows] = sum * (1.0 / l[column + column * n]);
+            }
+        }
+        x
+    }
+
+    #[test]
+    fn vectors_make_the_bits_of_the_triple_loop() {
+        for ([rows, n], forward) in [[1, 1], [3, 5], [12, 4], [25, 8], [47, 9], [24, 33], [30, SIDE]]
+            .into_iter()
+            .flat_map(|shape| [(shape, true), (shape, false)])
+        {
+            let c: Vec<f64> = (0..rows * n).map(|e| libm::sin(e as f64)).collect();
+            let l: Vec<f64> =
+                (0..n * n).map(|e| libm::cos(e as f64) + if e % (n + 1) == 0 { n as f64 } else { 0.0 }).collect();
+            let mut x = c.clone();
+            // SAFETY: both are of the shapes.
+            unsafe { solve(x.as_mut_ptr(), rows, l.as_ptr(), n, [rows, n], forward) };
+            let bits = |values: &[f64]| values.iter().map(|v| v.to_bits()).collect::<Vec<_>>();
+            assert!(bits(&x) == bits(&by_hand(&c, &l, [rows, n], forward)), "{rows} {n} {forward}");
+        }
     }
 }

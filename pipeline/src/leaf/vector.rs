@@ -1,91 +1,163 @@
-//! Eight numbers at once. What must stay in registers is written on these: what the compiler makes of plain loops
+//! Numbers in a register. What must stay in registers is written on these: what the compiler makes of plain loops
 //! turns on what stands around them.
 
-use crate::kernel::level::mul_add;
+use std::array;
 
-/// Numbers of a vector.
-pub(super) const LANES: usize = 8;
-
-/// Eight numbers.
+/// As many numbers as [`Vector::LANES`]. Only code that runs where its instructions are may use one, and only code that is
+/// inlined there is fast.
 pub(super) trait Vector: Copy {
+    const LANES: usize;
+    /// # Safety
+    /// The numbers are there.
+    unsafe fn load(at: *const f64) -> Self;
+    /// # Safety
+    /// There is room for them.
+    unsafe fn store(self, at: *mut f64);
     fn splat(value: f64) -> Self;
-    fn load(values: &[f64; LANES]) -> Self;
-    fn store(self) -> [f64; LANES];
+    fn plus(self, other: Self) -> Self;
+    fn minus(self, other: Self) -> Self;
     fn times(self, other: Self) -> Self;
-    /// `self − a·b`, fused where the level fuses.
-    fn minus(self, a: Self, b: Self) -> Self;
+    /// `self + a·b`, fused where the vector fuses.
+    fn plus_product(self, a: Self, b: Self) -> Self;
+    /// `self − a·b`, fused where the vector fuses.
+    fn minus_product(self, a: Self, b: Self) -> Self;
 }
 
-/// As the compiler makes them.
+/// As the compiler makes them for every processor; not fused.
 #[derive(Clone, Copy)]
-pub(super) struct Portable<const FMA: bool>([f64; LANES]);
+pub(super) struct Portable([f64; 8]);
 
-impl<const FMA: bool> Vector for Portable<FMA> {
+impl Vector for Portable {
+    const LANES: usize = 8;
+
+    #[inline(always)]
+    unsafe fn load(at: *const f64) -> Self {
+        // SAFETY: as the caller vouches.
+        Self(unsafe { at.cast::<[f64; 8]>().read() })
+    }
+
+    #[inline(always)]
+    unsafe fn store(self, at: *mut f64) {
+        // SAFETY: as the caller vouches.
+        unsafe { at.cast::<[f64; 8]>().write(self.0) }
+    }
+
     #[inline(always)]
     fn splat(value: f64) -> Self {
-        Self([value; LANES])
+        Self([value; 8])
     }
 
     #[inline(always)]
-    fn load(values: &[f64; LANES]) -> Self {
-        Self(*values)
+    fn plus(self, other: Self) -> Self {
+        Self(array::from_fn(|i| self.0[i] + other.0[i]))
     }
 
     #[inline(always)]
-    fn store(self) -> [f64; LANES] {
-        self.0
+    fn minus(self, other: Self) -> Self {
+        Self(array::from_fn(|i| self.0[i] - other.0[i]))
     }
 
     #[inline(always)]
     fn times(self, other: Self) -> Self {
-        Self(std::array::from_fn(|i| self.0[i] * other.0[i]))
+        Self(array::from_fn(|i| self.0[i] * other.0[i]))
     }
 
     #[inline(always)]
-    fn minus(self, a: Self, b: Self) -> Self {
-        Self(std::array::from_fn(|i| mul_add::<FMA>(-a.0[i], b.0[i], self.0[i])))
+    fn plus_product(self, a: Self, b: Self) -> Self {
+        self.plus(a.times(b))
+    }
+
+    #[inline(always)]
+    fn minus_product(self, a: Self, b: Self) -> Self {
+        self.minus(a.times(b))
     }
 }
 
-/// A register of AVX-512. Only code that runs where these instructions are may use it.
+/// Registers of AVX-512 and of AVX2 with FMA.
 #[cfg(target_arch = "x86_64")]
-mod avx512 {
-    use super::{LANES, Vector};
-    use std::arch::x86_64::{
-        __m512d, _mm512_fnmadd_pd, _mm512_loadu_pd, _mm512_mul_pd, _mm512_set1_pd, _mm512_storeu_pd,
-    };
+mod x86 {
+    use super::Vector;
+    use std::arch::x86_64::*;
 
-    impl Vector for __m512d {
-        #[inline(always)]
-        fn splat(value: f64) -> Self {
-            // SAFETY: the processor has the instructions.
-            unsafe { _mm512_set1_pd(value) }
-        }
+    macro_rules! vector {
+        ($register:ty, $lanes:literal, $load:ident, $store:ident, $splat:ident, $add:ident, $sub:ident, $mul:ident,
+         $fmadd:ident, $fnmadd:ident) => {
+            impl Vector for $register {
+                const LANES: usize = $lanes;
 
-        #[inline(always)]
-        fn load(values: &[f64; LANES]) -> Self {
-            // SAFETY: as above; eight numbers are read.
-            unsafe { _mm512_loadu_pd(values.as_ptr()) }
-        }
+                #[inline(always)]
+                unsafe fn load(at: *const f64) -> Self {
+                    // SAFETY: as the caller vouches.
+                    unsafe { $load(at) }
+                }
 
-        #[inline(always)]
-        fn store(self) -> [f64; LANES] {
-            let mut values = [0.0; LANES];
-            // SAFETY: as above; eight numbers are written.
-            unsafe { _mm512_storeu_pd(values.as_mut_ptr(), self) };
-            values
-        }
+                #[inline(always)]
+                unsafe fn store(self, at: *mut f64) {
+                    // SAFETY: as the caller vouches.
+                    unsafe { $store(at, self) }
+                }
 
-        #[inline(always)]
-        fn times(self, other: Self) -> Self {
-            // SAFETY: as above.
-            unsafe { _mm512_mul_pd(self, other) }
-        }
+                #[inline(always)]
+                fn splat(value: f64) -> Self {
+                    // SAFETY: the processor has the instructions, as for all below.
+                    unsafe { $splat(value) }
+                }
 
-        #[inline(always)]
-        fn minus(self, a: Self, b: Self) -> Self {
-            // SAFETY: as above.
-            unsafe { _mm512_fnmadd_pd(a, b, self) }
-        }
+                #[inline(always)]
+                fn plus(self, other: Self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $add(self, other) }
+                }
+
+                #[inline(always)]
+                fn minus(self, other: Self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $sub(self, other) }
+                }
+
+                #[inline(always)]
+                fn times(self, other: Self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $mul(self, other) }
+                }
+
+                #[inline(always)]
+                fn plus_product(self, a: Self, b: Self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $fmadd(a, b, self) }
+                }
+
+                #[inline(always)]
+                fn minus_product(self, a: Self, b: Self) -> Self {
+                    // SAFETY: as above.
+                    unsafe { $fnmadd(a, b, self) }
+                }
+            }
+        };
     }
+
+    vector!(
+        __m512d,
+        8,
+        _mm512_loadu_pd,
+        _mm512_storeu_pd,
+        _mm512_set1_pd,
+        _mm512_add_pd,
+        _mm512_sub_pd,
+        _mm512_mul_pd,
+        _mm512_fmadd_pd,
+        _mm512_fnmadd_pd
+    );
+    vector!(
+        __m256d,
+        4,
+        _mm256_loadu_pd,
+        _mm256_storeu_pd,
+        _mm256_set1_pd,
+        _mm256_add_pd,
+        _mm256_sub_pd,
+        _mm256_mul_pd,
+        _mm256_fmadd_pd,
+        _mm256_fnmadd_pd
+    );
 }

@@ -11,6 +11,7 @@ use super::{Run, Stage};
 use crate::error::{Error, Result};
 use crate::job::Covariance;
 use crate::kernel::{Inputs, Network, RowState};
+use crate::leaf::Blas;
 use crate::pass::gram::{GramPass, GramPlace};
 use crate::pass::source::{Rows, Source};
 use crate::plan::Forecast;
@@ -108,7 +109,7 @@ impl Run<'_> {
         let store = &self.store;
         let found = self.crew.lead(|| Ok(manifest.publish(store)?))?;
         let theirs: String = found.fact("blas")?;
-        if theirs != self.blas && !self.job.compute.allow_mixed_bits {
+        if !Blas::same_bits(&theirs, &self.blas) && !self.job.compute.allow_mixed_bits {
             return Err(Error::MixedBits(format!(
                 "{}: was made with BLAS {theirs}, this process has {}; tiles would differ in their last bits: \
                  use a machine of the same kind, remove it (megagram rm), or set compute.allow_mixed_bits = true",

@@ -29,7 +29,7 @@ use crate::error::{Error, Result};
 use crate::gp::evidence::sizes;
 use crate::job::Job;
 use crate::kernel::{KernelSpec, Network};
-use crate::leaf;
+use crate::leaf::{self, Blas};
 use crate::progress::Progress;
 use crate::summary::Summary;
 
@@ -157,10 +157,10 @@ impl Run<'_> {
     /// Bits depend on the BLAS and its kernel, so all processes must have the same.
     fn same_everywhere(&self) -> Result<()> {
         let all = self.crew.gather(&self.blas)?;
-        match all.iter().position(|b| *b != self.blas) {
+        match all.iter().position(|b| !Blas::same_bits(b, &self.blas)) {
             Some(other) if !self.job.compute.allow_mixed_bits => {
                 let (mut a, mut b) = (all[0].clone(), all[other].clone());
-                if let Some(odd) = all.iter().find(|b| **b != all[0]) {
+                if let Some(odd) = all.iter().find(|b| !Blas::same_bits(b, &all[0])) {
                     (a, b) = (all[0].clone(), odd.clone());
                 }
                 Err(Error::MixedBits(format!(

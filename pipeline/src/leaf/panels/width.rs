@@ -1,0 +1,153 @@
+//! The vectors of our own product, in the two widths that processors have.
+//!
+//! Both make every sum with fused multiply-adds in the order of its terms, so no bit depends on the width.
+
+use super::lay;
+use crate::leaf::laid::LINE;
+use crate::leaf::product::{Into, Operand};
+use crate::leaf::vector::Vector;
+use std::arch::x86_64::{__m256d, __m512d, _MM_HINT_T0, _mm_prefetch};
+
+/// Panels of A whose sums with a panel of B are in registers at once: 24 × 8 sums of 32 registers with AVX-512, 12 × 4 of
+/// sixteen with AVX2.
+pub(super) const ABREAST: usize = 3;
+/// The rows of the widest panel.
+pub(super) const PANEL_MAX: usize = 8;
+/// Terms by which the kernel asks for a sliver ahead.
+const AHEAD: usize = 32;
+
+/// A vector width, and the two loops that turn on it.
+pub(super) trait Width {
+    /// Rows of a panel: the lanes of a vector.
+    const PANEL: usize;
+    /// Rows of a sliver of A, whose panels lie abreast column by column, so that the kernel reads one stream. A tile that is
+    /// to be either operand is laid out so too; a block of B is laid out in single panels, which is a little faster.
+    const SLIVER: usize = Self::PANEL * ABREAST;
+    /// Whether a last-level cache that is near can feed the kernel.
+    const STREAMS: bool;
+
+    /// Lays rows out in panels, `N` abreast: of these the first column, then the second, …; what is missing of a panel is
+    /// zero.
+    ///
+    /// # Safety
+    /// The operand has `rows` rows from `i` on and `cols` columns from `p` on; `to` has room for whole panels, `N` abreast;
+    /// the processor has the instructions.
+    unsafe fn lay<const N: usize>(from: Operand, at: [usize; 2], shape: [usize; 2], to: *mut f64);
+
+    /// All sums of the first `N` panels of a sliver of A and one panel of B, in registers.
+    ///
+    /// # Safety
+    /// The panels are `deep` columns deep, those of B `B` abreast; `c` has `N` panels of rows and a panel of columns, with
+    /// leading dimension `ldc`; the processor has the instructions.
+    unsafe fn kernel<const N: usize, const B: usize>(
+        operands: [*const f64; 2],
+        deep: usize,
+        c: *mut f64,
+        ldc: usize,
+        into: Into,
+    );
+}
+
+/// Eight numbers a vector.
+pub(super) enum Avx512 {}
+
+impl Width for Avx512 {
+    const PANEL: usize = 8;
+    const STREAMS: bool = true;
+
+    #[target_feature(enable = "avx512f")]
+    unsafe fn lay<const N: usize>(from: Operand, at: [usize; 2], shape: [usize; 2], to: *mut f64) {
+        // SAFETY: as the caller vouches.
+        unsafe { lay::panels::<__m512d, N, { Self::PANEL }>(from, at, shape, to) }
+    }
+
+    #[target_feature(enable = "avx512f")]
+    unsafe fn kernel<const N: usize, const B: usize>(
+        operands: [*const f64; 2],
+        deep: usize,
+        c: *mut f64,
+        ldc: usize,
+        into: Into,
+    ) {
+        // SAFETY: as the caller vouches.
+        unsafe { sums::<__m512d, N, B, { Self::PANEL }>(operands, deep, c, ldc, into) }
+    }
+}
+
+/// Four numbers a vector.
+pub(super) enum Avx2 {}
+
+impl Width for Avx2 {
+    const PANEL: usize = 4;
+    const STREAMS: bool = false;
+
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn lay<const N: usize>(from: Operand, at: [usize; 2], shape: [usize; 2], to: *mut f64) {
+        // SAFETY: as the caller vouches.
+        unsafe { lay::panels::<__m256d, N, { Self::PANEL }>(from, at, shape, to) }
+    }
+
+    #[target_feature(enable = "avx2,fma")]
+    unsafe fn kernel<const N: usize, const B: usize>(
+        operands: [*const f64; 2],
+        deep: usize,
+        c: *mut f64,
+        ldc: usize,
+        into: Into,
+    ) {
+        // SAFETY: as the caller vouches.
+        unsafe { sums::<__m256d, N, B, { Self::PANEL }>(operands, deep, c, ldc, into) }
+    }
+}
+
+/// [`Width::kernel`].
+///
+/// # Safety
+/// As there. To be inlined where the instructions are enabled.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "the sums stay in registers")]
+unsafe fn sums<V: Vector, const N: usize, const B: usize, const PANEL: usize>(
+    [a, b]: [*const f64; 2],
+    deep: usize,
+    c: *mut f64,
+    ldc: usize,
+    into: Into,
+) {
+    let sliver = ABREAST * PANEL;
+    // SAFETY: as the caller vouches; a prefetch may name any address.
+    unsafe {
+        let mut sums = [[V::splat(0.0); N]; PANEL];
+        for j in 0..PANEL {
+            for i in (0..N * PANEL).step_by(LINE) {
+                _mm_prefetch::<_MM_HINT_T0>(c.add(j * ldc + i).cast());
+            }
+            _mm_prefetch::<_MM_HINT_T0>(c.add(j * ldc + N * PANEL - 1).cast());
+        }
+        for p in 0..deep {
+            for i in (0..N * PANEL).step_by(LINE) {
+                _mm_prefetch::<_MM_HINT_T0>(a.wrapping_add((p + AHEAD) * sliver + i).cast());
+            }
+            let mut column = [V::splat(0.0); N];
+            for i in 0..N {
+                column[i] = V::load(a.add(p * sliver + i * PANEL));
+            }
+            for j in 0..PANEL {
+                let factor = V::splat(*b.add(p * B * PANEL + j));
+                for i in 0..N {
+                    sums[j][i] = sums[j][i].plus_product(column[i], factor);
+                }
+            }
+        }
+        for j in 0..PANEL {
+            for i in 0..N {
+                let c = c.add(j * ldc + i * PANEL);
+                let sum = match into {
+                    Into::Less => V::load(c).minus(sums[j][i]),
+                    Into::More => V::load(c).plus(sums[j][i]),
+                    Into::Set => sums[j][i],
+                };
+                sum.store(c);
+            }
+        }
+    }
+}
