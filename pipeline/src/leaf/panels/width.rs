@@ -13,7 +13,7 @@ use std::arch::x86_64::{__m256d, __m512d, _MM_HINT_T0, _mm_prefetch};
 pub(super) const ABREAST: usize = 3;
 /// The rows of the widest panel.
 pub(super) const PANEL_MAX: usize = 8;
-/// Terms by which the kernel asks for a sliver ahead.
+/// Terms by which the kernel asks for its operands ahead.
 const AHEAD: usize = 32;
 
 /// A vector width, and the two loops that turn on it.
@@ -126,6 +126,10 @@ unsafe fn sums<V: Vector, const N: usize, const B: usize, const PANEL: usize>(
         for p in 0..deep {
             for i in (0..N * PANEL).step_by(LINE) {
                 _mm_prefetch::<_MM_HINT_T0>(a.wrapping_add((p + AHEAD) * sliver + i).cast());
+            }
+            // Narrow slivers push the panel of B out of the first-level cache as they pass.
+            if PANEL < LINE && (B > 1 || p % (LINE / PANEL) == 0) {
+                _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add((p + AHEAD) * B * PANEL).cast());
             }
             let mut column = [V::splat(0.0); N];
             for i in 0..N {
