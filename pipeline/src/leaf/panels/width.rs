@@ -48,57 +48,52 @@ pub(super) trait Width {
     );
 }
 
-/// Eight numbers a vector.
-pub(super) enum Avx512 {}
+macro_rules! width {
+    ($(#[$doc:meta])* $name:ident, $register:ty, $lanes:literal, $streams:literal, $instructions:literal) => {
+        $(#[$doc])*
+        pub(super) enum $name {}
 
-impl Width for Avx512 {
-    const PANEL: usize = 8;
-    const STREAMS: bool = true;
+        impl Width for $name {
+            const PANEL: usize = $lanes;
+            const STREAMS: bool = $streams;
 
-    #[target_feature(enable = "avx512f")]
-    unsafe fn lay<const N: usize>(from: Operand, at: [usize; 2], shape: [usize; 2], to: *mut f64) {
-        // SAFETY: as the caller vouches.
-        unsafe { lay::panels::<__m512d, N, { Self::PANEL }>(from, at, shape, to) }
-    }
+            #[target_feature(enable = $instructions)]
+            unsafe fn lay<const N: usize>(from: Operand, at: [usize; 2], shape: [usize; 2], to: *mut f64) {
+                // SAFETY: as the caller vouches.
+                unsafe { lay::panels::<$register, N, $lanes>(from, at, shape, to) }
+            }
 
-    #[target_feature(enable = "avx512f")]
-    unsafe fn kernel<const N: usize, const B: usize>(
-        operands: [*const f64; 2],
-        deep: usize,
-        c: *mut f64,
-        ldc: usize,
-        into: Into,
-    ) {
-        // SAFETY: as the caller vouches.
-        unsafe { sums::<__m512d, N, B, { Self::PANEL }>(operands, deep, c, ldc, into) }
-    }
+            #[target_feature(enable = $instructions)]
+            unsafe fn kernel<const N: usize, const B: usize>(
+                operands: [*const f64; 2],
+                deep: usize,
+                c: *mut f64,
+                ldc: usize,
+                into: Into,
+            ) {
+                // SAFETY: as the caller vouches.
+                unsafe { sums::<$register, N, B, $lanes>(operands, deep, c, ldc, into) }
+            }
+        }
+    };
 }
 
-/// Four numbers a vector.
-pub(super) enum Avx2 {}
-
-impl Width for Avx2 {
-    const PANEL: usize = 4;
-    const STREAMS: bool = false;
-
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn lay<const N: usize>(from: Operand, at: [usize; 2], shape: [usize; 2], to: *mut f64) {
-        // SAFETY: as the caller vouches.
-        unsafe { lay::panels::<__m256d, N, { Self::PANEL }>(from, at, shape, to) }
-    }
-
-    #[target_feature(enable = "avx2,fma")]
-    unsafe fn kernel<const N: usize, const B: usize>(
-        operands: [*const f64; 2],
-        deep: usize,
-        c: *mut f64,
-        ldc: usize,
-        into: Into,
-    ) {
-        // SAFETY: as the caller vouches.
-        unsafe { sums::<__m256d, N, B, { Self::PANEL }>(operands, deep, c, ldc, into) }
-    }
-}
+width!(
+    /// Eight numbers a vector.
+    Avx512,
+    __m512d,
+    8,
+    true,
+    "avx512f"
+);
+width!(
+    /// Four numbers a vector.
+    Avx2,
+    __m256d,
+    4,
+    false,
+    "avx2,fma"
+);
 
 /// [`Width::kernel`].
 ///
