@@ -3,7 +3,7 @@
 //! A caller hands over a buffer, goes on, and is called back from an I/O thread when the buffer is
 //! filled or the object is durable. Fetching, decoding, digests and encoding happen here, never on
 //! a worker. Bodies in flight are bounded by permits, so their memory can be stated in advance. A block
-//! without padding has no body: the store reads it where it stands. A local file comes a page at a time.
+//! without padding has no body: the store reads it where it stands. The values of a local file come straight to their place.
 
 use std::sync::Arc;
 
@@ -186,7 +186,7 @@ impl Bridge {
         } else {
             match self.store.fetch_async(&what.key).await {
                 Ok(Fetched::File(file, len)) => {
-                    let file = LocalFile::new(file, len, self.buffers.clone());
+                    let file = LocalFile::new(file, len);
                     return self.fill(buffer, move |buffer| decode_file(&store, &file, &what, buffer)).await;
                 }
                 Ok(Fetched::Bytes(bytes)) => Ok(Parts::whole(bytes)),

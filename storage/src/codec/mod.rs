@@ -17,7 +17,7 @@ use crate::error::Error;
 use crate::key::{FORMAT_VERSION, Id, Key};
 
 pub(crate) use file::LocalFile;
-pub use read::{FooterError, Parts, column_range, decode, footer};
+pub use read::{FooterError, Pages, Parts, Source, column_range, decode, footer};
 pub use write::{Column, chunk_len, encode, encoded_len, frame};
 
 /// What wrote a file: a constant of the format, so that equal tiles have equal bytes.

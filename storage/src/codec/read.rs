@@ -1,18 +1,39 @@
 //! Tiles read: footer and page headers by the Parquet crate, values straight from the pages to their place.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use parquet::basic::{Encoding, Type as PhysicalType};
-use parquet::column::page::Page;
+use parquet::column::page::{Page, PageReader};
 use parquet::errors::ParquetError;
-use parquet::file::metadata::ParquetMetaData;
-use parquet::file::reader::{ChunkReader, FileReader, Length, SerializedFileReader};
+use parquet::file::metadata::{ColumnChunkMetaData, ParquetMetaData, ParquetMetaDataReader};
+use parquet::file::reader::{ChunkReader, Length};
+use parquet::file::serialized_reader::SerializedPageReader;
 
 use super::{Stamp, corrupt};
 use crate::error::{Error, Result};
 use crate::key::{FORMAT_VERSION, Key};
 
-/// Bytes copied and then digested while they are in the cache.
+/// Bytes brought and then digested while they are in the cache.
 const STRIDE: usize = 64 << 10;
+
+/// Where the bytes of a tile come from.
+pub trait Source: ChunkReader {
+    /// Its pages.
+    type Pages: Pages + 'static;
+
+    /// For reading pages alone.
+    fn pages(self) -> Self::Pages;
+}
+
+/// Pages whose values are brought to their place from where they are.
+pub trait Pages: ChunkReader {
+    /// Fills `to` with the bytes from `from` on of the page that was asked for last, of which the Parquet reader has made `page`.
+    ///
+    /// # Errors
+    /// What the disk says.
+    fn bring(&self, page: &[u8], from: usize, to: &mut [u8]) -> std::io::Result<()>;
+}
 
 /// Parts of a file at their offsets: enough of it to read one column.
 #[derive(Debug, Clone)]
@@ -59,12 +80,26 @@ impl ChunkReader for Parts {
     }
 }
 
+impl Source for Parts {
+    type Pages = Self;
+
+    fn pages(self) -> Self {
+        self
+    }
+}
+
+impl Pages for Parts {
+    fn bring(&self, page: &[u8], from: usize, to: &mut [u8]) -> std::io::Result<()> {
+        to.copy_from_slice(&page[from..from + to.len()]);
+        Ok(())
+    }
+}
+
 /// The metadata at the end of a file, or how many bytes of the end are needed to read it.
 ///
 /// # Errors
 /// [`Error::Corrupt`] if it is no Parquet file.
 pub fn footer(key: &Key, parts: &Parts) -> Result<ParquetMetaData, FooterError> {
-    use parquet::file::metadata::ParquetMetaDataReader;
     ParquetMetaDataReader::new().parse_and_finish(parts).map_err(|e| match e {
         ParquetError::NeedMoreData(bytes) => FooterError::Needs(bytes as u64),
         e => FooterError::Bad(corrupt(key, format!("not a readable Parquet file: {e}"))),
@@ -106,15 +141,15 @@ fn column_index(key: &Key, metadata: &ParquetMetaData, column: &str) -> Result<u
 /// [`Error::Format`] for another format version.
 pub fn decode(
     key: &Key,
-    parts: impl ChunkReader + 'static,
+    source: impl Source,
     stamp: &Stamp,
     column: &str,
     ld: usize,
     out: &mut Vec<f64>,
 ) -> Result<()> {
-    let reader =
-        SerializedFileReader::new(parts).map_err(|e| corrupt(key, format!("not a readable Parquet file: {e}")))?;
-    let metadata = reader.metadata();
+    let metadata = ParquetMetaDataReader::new()
+        .parse_and_finish(&source)
+        .map_err(|e| corrupt(key, format!("not a readable Parquet file: {e}")))?;
     let pairs = metadata.file_metadata().key_value_metadata();
     let value = |name: &str| {
         let pair = pairs.into_iter().flatten().find(|p| p.key == name);
@@ -135,7 +170,7 @@ pub fn decode(
             return Err(corrupt(key, format!("its metadata says {} = {found:?} where {wanted:?} belongs", pair.key)));
         }
     }
-    let index = column_index(key, metadata, column)?;
+    let index = column_index(key, &metadata, column)?;
     let count = stamp.rows * stamp.cols;
     if metadata.row_group(0).num_rows() != count as i64 {
         return Err(corrupt(key, format!("{} values where {count} belong", metadata.row_group(0).num_rows())));
@@ -146,9 +181,11 @@ pub fn decode(
     room(out, ld * stamp.cols);
     let values = bytemuck::cast_slice_mut(&mut out[..count]);
     // The Parquet reader panics on some damaged pages; to the caller that is damage like any other.
-    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| fill(&reader, index, values)))
-        .unwrap_or_else(|_| Err(ParquetError::General("its pages are damaged".into())))
-        .map_err(|e| corrupt(key, e))?;
+    let found = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
+        fill(source.pages(), metadata.row_group(0).column(index), values)
+    }))
+    .unwrap_or_else(|_| Err(ParquetError::General("its pages are damaged".into())))
+    .map_err(|e| corrupt(key, e))?;
     let wanted = value(&format!("megagram.blake3.{column}"));
     if found != wanted {
         return Err(corrupt(key, format!("the blake3 of column `{column}` is {found}, the footer says {wanted}")));
@@ -166,13 +203,14 @@ fn room(out: &mut Vec<f64>, len: usize) {
     }
 }
 
-/// Copies the values of a column out of its pages; returns their blake3.
-fn fill<R: ChunkReader + 'static>(
-    reader: &SerializedFileReader<R>,
-    column: usize,
+/// Brings the values of a column from its pages to their place; returns their blake3.
+fn fill(
+    source: impl Pages + 'static,
+    column: &ColumnChunkMetaData,
     mut rest: &mut [u8],
 ) -> Result<String, ParquetError> {
-    let mut pages = reader.get_row_group(0)?.get_column_page_reader(column)?;
+    let source = Arc::new(source);
+    let mut pages = SerializedPageReader::new(Arc::clone(&source), column, rest.len() / 8, None)?;
     let mut hasher = blake3::Hasher::new();
     while !rest.is_empty() {
         let page = pages.get_next_page()?.ok_or_else(|| ParquetError::EOF("the column ends early".into()))?;
@@ -183,9 +221,9 @@ fn fill<R: ChunkReader + 'static>(
             return Err(ParquetError::General(format!("a page has {} bytes for {num_values} values", buf.len())));
         }
         let (values, later) = rest.split_at_mut(buf.len());
-        for (to, from) in values.chunks_mut(STRIDE).zip(buf.chunks(STRIDE)) {
-            to.copy_from_slice(from);
-            hasher.update(from);
+        for (stride, to) in values.chunks_mut(STRIDE).enumerate() {
+            source.bring(&buf, stride * STRIDE, to)?;
+            hasher.update(to);
         }
         rest = later;
     }
