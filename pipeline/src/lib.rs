@@ -12,6 +12,7 @@ mod gp;
 mod job;
 pub mod kernel;
 pub mod leaf;
+mod pages;
 mod pass;
 mod plan;
 mod progress;

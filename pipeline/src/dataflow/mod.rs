@@ -4,7 +4,6 @@ mod crew;
 mod desk;
 mod gather;
 mod loader;
-mod slot;
 mod sweep;
 
 pub use crew::{Cluster, Crew};

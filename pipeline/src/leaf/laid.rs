@@ -6,6 +6,7 @@ use super::blas::{Maker, maker};
 #[cfg(target_arch = "x86_64")]
 use super::product::{Into, Operand, Part};
 use super::{gemm_nt, syrk};
+use crate::pages;
 
 /// Numbers of a line of the cache.
 pub(super) const LINE: usize = 8;
@@ -14,6 +15,17 @@ pub(super) const LINE: usize = 8;
 #[derive(Debug, Clone, Copy)]
 #[repr(C, align(64))]
 pub(super) struct Line(pub(super) [f64; LINE]);
+
+/// Makes room for so many, on large pages if it is new.
+pub(super) fn grow(lines: &mut Vec<Line>, len: usize) {
+    if lines.capacity() < len {
+        *lines = Vec::with_capacity(len);
+        pages::large(lines);
+    }
+    if lines.len() < len {
+        lines.resize(len, Line([0.0; LINE]));
+    }
+}
 
 /// A tile as the kernel of our own product reads it; where the BLAS makes the products, as it is.
 #[derive(Debug, Clone, Default)]
@@ -48,7 +60,7 @@ impl Laid {
     pub fn lay(&mut self, tile: &[f64], side: usize) {
         assert_eq!(tile.len(), side * side);
         self.side = side;
-        self.lines.resize(Laid::lines(side), Line([0.0; LINE]));
+        grow(&mut self.lines, Laid::lines(side));
         #[cfg(target_arch = "x86_64")]
         if let Maker::Panels(vectors) = maker() {
             let tile = Operand::columns(tile.as_ptr(), side);

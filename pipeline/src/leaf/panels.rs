@@ -4,13 +4,12 @@ mod cache;
 mod lay;
 mod width;
 
-use super::laid::{LINE, Line};
+use super::laid::{LINE, Line, grow};
 use super::product::{Into, Operand, Part, Product};
 use cache::{Second, second_level};
-use std::arch::x86_64::{_MM_HINT_T1, _mm_prefetch};
 use std::cell::RefCell;
 use std::sync::OnceLock;
-use width::{ABREAST, Avx2, Avx512, PANEL_MAX, Width};
+use width::{ABREAST, Avx2, Avx512, Next, PANEL_MAX, Width};
 
 /// The vectors with which products are made. No bit depends on them.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -153,12 +152,6 @@ unsafe fn make<W: Width>(product: &Product) {
     });
 }
 
-fn grow(lines: &mut Vec<Line>, len: usize) {
-    if lines.len() < len {
-        lines.resize(len, Line([0.0; LINE]));
-    }
-}
-
 /// # Safety
 /// As for [`make`]; `a` and `b` have room for a block of A and of B of this depth.
 unsafe fn blocks<W: Width>(product: &Product, depth: usize, a: *mut f64, b: *mut f64) {
@@ -255,17 +248,10 @@ impl Block {
         let [tall, wide, deep] = self.shape;
         let apart = B * W::PANEL;
         let panel = |j: usize| self.b.wrapping_add(j / apart * apart * deep + j % apart);
-        // Of panels that lie apart the next is fetched while slivers of A pass by one, some of it with each.
-        let each = deep.div_ceil(tall.div_ceil(W::SLIVER));
+        let slivers = tall.div_ceil(W::SLIVER);
         for j in (0..wide).step_by(W::PANEL) {
-            let next = panel(j + W::PANEL);
+            let next = Next::panel(panel(j + W::PANEL), deep, slivers);
             for i in (0..tall).step_by(W::SLIVER) {
-                if B > 1 {
-                    for p in i / W::SLIVER * each..(i / W::SLIVER + 1) * each {
-                        // SAFETY: a prefetch may name any address.
-                        unsafe { _mm_prefetch::<_MM_HINT_T1>(next.wrapping_add(p * apart).cast()) }
-                    }
-                }
                 let rows = W::SLIVER.min(tall - i);
                 if self.above.is_some_and(|above| (i + rows) as isize <= j as isize + above) {
                     continue;
@@ -281,10 +267,11 @@ impl Block {
                         above: self.above.map(|above| above + j as isize - i as isize),
                         ..*self
                     };
+                    let next = next.share(i / W::SLIVER, deep, apart);
                     match rows.div_ceil(W::PANEL) {
-                        1 => part.sums::<W, 1, B>(),
-                        2 => part.sums::<W, 2, B>(),
-                        _ => part.sums::<W, ABREAST, B>(),
+                        1 => part.sums::<W, 1, B>(next),
+                        2 => part.sums::<W, 2, B>(next),
+                        _ => part.sums::<W, ABREAST, B>(next),
                     }
                 }
             }
@@ -295,17 +282,17 @@ impl Block {
     ///
     /// # Safety
     /// As for [`Block::make`].
-    unsafe fn sums<W: Width, const N: usize, const B: usize>(self) {
+    unsafe fn sums<W: Width, const N: usize, const B: usize>(self, next: Next) {
         let [rows, cols, deep] = self.shape;
         let full = rows == N * W::PANEL && cols == W::PANEL;
         let operands = [self.a, self.b];
         // SAFETY: as the caller vouches; `beside` has room for all sums.
         unsafe {
             if full && self.above.is_none_or(|above| above + W::PANEL as isize <= 1) {
-                return W::kernel::<N, B>(operands, deep, self.c, self.ldc, self.into);
+                return W::kernel::<N, B>(operands, deep, self.c, self.ldc, self.into, next);
             }
             let mut beside = [[0.0; ABREAST * PANEL_MAX]; PANEL_MAX];
-            W::kernel::<N, B>(operands, deep, beside.as_mut_ptr().cast(), ABREAST * PANEL_MAX, Into::Set);
+            W::kernel::<N, B>(operands, deep, beside.as_mut_ptr().cast(), ABREAST * PANEL_MAX, Into::Set, next);
             for (j, sums) in beside.iter().enumerate().take(cols) {
                 let from = self.above.map_or(0, |above| (j as isize + above).clamp(0, rows as isize) as usize);
                 for (i, sum) in sums.iter().enumerate().take(rows).skip(from) {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::{Desk, Entry, QUEUE_MAX, Queued, State, Value};
-use crate::dataflow::slot::zeros;
 use crate::error::Result;
+use crate::pages;
 use crate::schedule::{Name, Task};
 
 impl Desk {
@@ -45,7 +45,7 @@ impl Desk {
         };
         let len = self.pass.classes()[class].len;
         if values.capacity() == 0 {
-            values = zeros(len);
+            values = pages::zeros(len);
         } else if !load {
             values.clear();
             values.resize(len, 0.0);

@@ -6,7 +6,7 @@ use super::lay;
 use crate::leaf::laid::LINE;
 use crate::leaf::product::{Into, Operand};
 use crate::leaf::vector::Vector;
-use std::arch::x86_64::{__m256d, __m512d, _MM_HINT_T0, _mm_prefetch};
+use std::arch::x86_64::{__m256d, __m512d, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
 /// Panels of A whose sums with a panel of B are in registers at once: 24 × 8 sums of 32 registers with AVX-512, 12 × 4 of
 /// sixteen with AVX2.
@@ -15,6 +15,29 @@ pub(super) const ABREAST: usize = 3;
 pub(super) const PANEL_MAX: usize = 8;
 /// Terms by which the kernel asks for its operands ahead.
 const AHEAD: usize = 32;
+/// Terms after which the kernel asks for some more of the next panel.
+const TURN: usize = 16;
+
+/// Part of the panel of B that comes next, for the second-level cache. It is asked for a few lines at a time: a processor waits
+/// for a dozen at once, and while they come from afar nothing else comes.
+#[derive(Clone, Copy)]
+pub(super) struct Next {
+    at: *const f64,
+    /// Terms asked for at each turn.
+    each: usize,
+}
+
+impl Next {
+    /// The terms of panel `at`, `deep` of them, that are asked for while one of `slivers` slivers passes by the panel before.
+    pub(super) fn panel(at: *const f64, deep: usize, slivers: usize) -> Self {
+        Self { at, each: deep.div_ceil(slivers).div_ceil(deep.div_ceil(TURN)) }
+    }
+
+    /// What is asked for while sliver `number` passes, of panels that lie `apart` numbers from term to term.
+    pub(super) fn share(self, number: usize, deep: usize, apart: usize) -> Self {
+        Self { at: self.at.wrapping_add(number * self.each * deep.div_ceil(TURN) * apart), ..self }
+    }
+}
 
 /// A vector width, and the two loops that turn on it.
 pub(super) trait Width {
@@ -38,13 +61,14 @@ pub(super) trait Width {
     ///
     /// # Safety
     /// The panels are `deep` columns deep, those of B `B` abreast; `c` has `N` panels of rows and a panel of columns, with
-    /// leading dimension `ldc`; the processor has the instructions.
+    /// leading dimension `ldc`; the processor has the instructions. The next panel is asked for where panels lie abreast.
     unsafe fn kernel<const N: usize, const B: usize>(
         operands: [*const f64; 2],
         deep: usize,
         c: *mut f64,
         ldc: usize,
         into: Into,
+        next: Next,
     );
 }
 
@@ -70,9 +94,10 @@ macro_rules! width {
                 c: *mut f64,
                 ldc: usize,
                 into: Into,
+                next: Next,
             ) {
                 // SAFETY: as the caller vouches.
-                unsafe { sums::<$register, N, B, $lanes>(operands, deep, c, ldc, into) }
+                unsafe { sums::<$register, N, B, $lanes>(operands, deep, c, ldc, into, next) }
             }
         }
     };
@@ -107,6 +132,7 @@ unsafe fn sums<V: Vector, const N: usize, const B: usize, const PANEL: usize>(
     c: *mut f64,
     ldc: usize,
     into: Into,
+    mut next: Next,
 ) {
     let sliver = ABREAST * PANEL;
     // SAFETY: as the caller vouches; a prefetch may name any address.
@@ -118,24 +144,35 @@ unsafe fn sums<V: Vector, const N: usize, const B: usize, const PANEL: usize>(
             }
             _mm_prefetch::<_MM_HINT_T0>(c.add(j * ldc + N * PANEL - 1).cast());
         }
-        for p in 0..deep {
-            for i in (0..N * PANEL).step_by(LINE) {
-                _mm_prefetch::<_MM_HINT_T0>(a.wrapping_add((p + AHEAD) * sliver + i).cast());
-            }
-            // Narrow slivers push the panel of B out of the first-level cache as they pass.
-            if PANEL < LINE && (B > 1 || p % (LINE / PANEL) == 0) {
-                _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add((p + AHEAD) * B * PANEL).cast());
-            }
-            let mut column = [V::splat(0.0); N];
-            for i in 0..N {
-                column[i] = V::load(a.add(p * sliver + i * PANEL));
-            }
-            for j in 0..PANEL {
-                let factor = V::splat(*b.add(p * B * PANEL + j));
-                for i in 0..N {
-                    sums[j][i] = sums[j][i].plus_product(column[i], factor);
+        let mut from = 0;
+        while from < deep {
+            let to = if B > 1 { deep.min(from + TURN) } else { deep };
+            if B > 1 {
+                for _ in 0..next.each {
+                    _mm_prefetch::<_MM_HINT_T1>(next.at.cast());
+                    next.at = next.at.wrapping_add(B * PANEL);
                 }
             }
+            for p in from..to {
+                for i in (0..N * PANEL).step_by(LINE) {
+                    _mm_prefetch::<_MM_HINT_T0>(a.wrapping_add((p + AHEAD) * sliver + i).cast());
+                }
+                // Narrow slivers push the panel of B out of the first-level cache as they pass.
+                if PANEL < LINE && (B > 1 || p % (LINE / PANEL) == 0) {
+                    _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add((p + AHEAD) * B * PANEL).cast());
+                }
+                let mut column = [V::splat(0.0); N];
+                for i in 0..N {
+                    column[i] = V::load(a.add(p * sliver + i * PANEL));
+                }
+                for j in 0..PANEL {
+                    let factor = V::splat(*b.add(p * B * PANEL + j));
+                    for i in 0..N {
+                        sums[j][i] = sums[j][i].plus_product(column[i], factor);
+                    }
+                }
+            }
+            from = to;
         }
         for j in 0..PANEL {
             for i in 0..N {
