@@ -15,6 +15,8 @@ pub(super) const ABREAST: usize = 3;
 pub(super) const PANEL_MAX: usize = 8;
 /// Terms by which the kernel asks for its operands ahead.
 const AHEAD: usize = 32;
+/// Terms that the kernel makes before it looks whether there are more: where two threads share a core, each instruction counts.
+const TOGETHER: usize = 4;
 /// Terms after which the kernel asks for some more of the next panel.
 const TURN: usize = 16;
 
@@ -120,6 +122,40 @@ width!(
     "avx2,fma"
 );
 
+/// One term of all sums of [`sums`].
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "the sums stay in registers")]
+unsafe fn term<V: Vector, const N: usize, const B: usize, const PANEL: usize>(
+    sums: &mut [[V; N]; PANEL],
+    [a, b]: [*const f64; 2],
+    p: usize,
+) {
+    let sliver = ABREAST * PANEL;
+    // SAFETY: as the caller vouches; a prefetch may name any address.
+    unsafe {
+        for i in (0..N * PANEL).step_by(LINE) {
+            _mm_prefetch::<_MM_HINT_T0>(a.wrapping_add((p + AHEAD) * sliver + i).cast());
+        }
+        // Narrow slivers push the panel of B out of the first-level cache as they pass.
+        if PANEL < LINE && (B > 1 || p % (LINE / PANEL) == 0) {
+            _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add((p + AHEAD) * B * PANEL).cast());
+        }
+        let mut column = [V::splat(0.0); N];
+        for i in 0..N {
+            column[i] = V::load(a.add(p * sliver + i * PANEL));
+        }
+        for j in 0..PANEL {
+            let factor = V::splat(*b.add(p * B * PANEL + j));
+            for i in 0..N {
+                sums[j][i] = sums[j][i].plus_product(column[i], factor);
+            }
+        }
+    }
+}
+
 /// [`Width::kernel`].
 ///
 /// # Safety
@@ -134,7 +170,6 @@ unsafe fn sums<V: Vector, const N: usize, const B: usize, const PANEL: usize>(
     into: Into,
     mut next: Next,
 ) {
-    let sliver = ABREAST * PANEL;
     // SAFETY: as the caller vouches; a prefetch may name any address.
     unsafe {
         let mut sums = [[V::splat(0.0); N]; PANEL];
@@ -152,25 +187,15 @@ unsafe fn sums<V: Vector, const N: usize, const B: usize, const PANEL: usize>(
                     _mm_prefetch::<_MM_HINT_T1>(next.at.cast());
                     next.at = next.at.wrapping_add(B * PANEL);
                 }
+                while from + TOGETHER <= to {
+                    for p in from..from + TOGETHER {
+                        term::<V, N, B, PANEL>(&mut sums, [a, b], p);
+                    }
+                    from += TOGETHER;
+                }
             }
             for p in from..to {
-                for i in (0..N * PANEL).step_by(LINE) {
-                    _mm_prefetch::<_MM_HINT_T0>(a.wrapping_add((p + AHEAD) * sliver + i).cast());
-                }
-                // Narrow slivers push the panel of B out of the first-level cache as they pass.
-                if PANEL < LINE && (B > 1 || p % (LINE / PANEL) == 0) {
-                    _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add((p + AHEAD) * B * PANEL).cast());
-                }
-                let mut column = [V::splat(0.0); N];
-                for i in 0..N {
-                    column[i] = V::load(a.add(p * sliver + i * PANEL));
-                }
-                for j in 0..PANEL {
-                    let factor = V::splat(*b.add(p * B * PANEL + j));
-                    for i in 0..N {
-                        sums[j][i] = sums[j][i].plus_product(column[i], factor);
-                    }
-                }
+                term::<V, N, B, PANEL>(&mut sums, [a, b], p);
             }
             from = to;
         }
