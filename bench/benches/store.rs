@@ -50,19 +50,16 @@ fn read_tiles(bridge: &Bridge, id: &Id, buffers: &mut Vec<Vec<f64>>) {
     buffers.extend(all.iter().map(Result::unwrap));
 }
 
-/// Does `each` for every file, `threads` at a time; each thread has a buffer.
+/// Does `each` for every file, `threads` at a time. A file has a buffer of its own, as a tile has.
 fn files(threads: usize, buffers: &[Mutex<Vec<u8>>], each: impl Fn(u32, &mut Vec<u8>) + Sync) {
     let next = AtomicUsize::new(0);
     std::thread::scope(|scope| {
-        for buffer in &buffers[..threads] {
+        for _ in 0..threads {
             scope.spawn(|| {
-                let mut buffer = buffer.lock().unwrap();
                 loop {
-                    let i = next.fetch_add(1, Ordering::Relaxed) as u32;
-                    if i >= TILES {
-                        break;
-                    }
-                    each(i, &mut buffer);
+                    let i = next.fetch_add(1, Ordering::Relaxed);
+                    let Some(buffer) = buffers.get(i) else { break };
+                    each(i as u32, &mut buffer.lock().unwrap());
                 }
             });
         }
@@ -83,7 +80,7 @@ fn store(c: &mut Criterion) {
     let id = Id::of(&serde_json::json!("bench"));
     let values = Arc::new(tiles::noise(SIDE * SIDE, 1));
     let bytes: &[u8] = bytemuck::cast_slice(&values);
-    let buffers: Vec<_> = (0..4).map(|_| Mutex::new(Vec::with_capacity(bytes.len()))).collect();
+    let buffers: Vec<_> = (0..TILES).map(|_| Mutex::new(Vec::with_capacity(bytes.len()))).collect();
 
     let mut group = c.benchmark_group("store");
     group.sample_size(10);
