@@ -140,7 +140,7 @@ unsafe fn term<V: Vector, const N: usize, const B: usize, const PANEL: usize>(
             _mm_prefetch::<_MM_HINT_T0>(a.wrapping_add((p + AHEAD) * sliver + i).cast());
         }
         // Narrow slivers push the panel of B out of the first-level cache as they pass.
-        if PANEL < LINE && (B > 1 || p % (LINE / PANEL) == 0) {
+        if PANEL < LINE && (B > 1 || p.is_multiple_of(LINE / PANEL)) {
             _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add((p + AHEAD) * B * PANEL).cast());
         }
         let mut column = [V::splat(0.0); N];
