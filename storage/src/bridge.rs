@@ -3,7 +3,8 @@
 //! A caller hands over a buffer, goes on, and is called back from an I/O thread when the buffer is
 //! filled or the object is durable. Fetching, decoding, digests and encoding happen here, never on
 //! a worker. Bodies in flight are bounded by permits, so their memory can be stated in advance. A block
-//! without padding has no body: the store reads it where it stands. The values of a local file come straight to their place.
+//! without padding has no body: the store reads it where it stands. The values of a local file come
+//! straight to their place.
 
 use std::sync::Arc;
 

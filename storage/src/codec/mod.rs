@@ -166,6 +166,12 @@ mod tests {
         writer.into_inner().unwrap()
     }
 
+    fn local(bytes: &[u8]) -> LocalFile {
+        let mut file = tempfile::tempfile().unwrap();
+        std::io::Write::write_all(&mut file, bytes).unwrap();
+        LocalFile::new(file, bytes.len() as u64)
+    }
+
     #[test]
     fn the_bytes_are_those_of_the_column_writer() {
         for (rows, cols, ld) in [(1, 1, 1), (3, 2, 5), (40, 30, 40), (700, 400, 700), (700, 400, 768), (512, 512, 512)]
@@ -203,10 +209,23 @@ mod tests {
             let b = encode(&s, &[("l", Values { data: &padded, ld })], vec![1; 100]).unwrap();
             assert!(a == b);
             assert_eq!(a.len() as u64, encoded_len(rows, cols, &["l"]).unwrap());
-            let mut out = Vec::new();
+            let [mut out, mut from_file] = [Vec::new(), Vec::new()];
+            decode(&key(), local(&a), &s, "l", ld, &mut from_file).unwrap();
             decode(&key(), Parts::whole(a.into()), &s, "l", ld, &mut out).unwrap();
+            assert_eq!(out, from_file);
             let value = |at: usize| if at % ld < rows { packed[at / ld * rows + at % ld] } else { 0.0 };
             assert!(out.iter().enumerate().all(|(at, v)| *v == value(at)) && out.len() == ld * cols);
+        }
+    }
+
+    #[test]
+    fn a_local_file_that_ends_early_is_corrupt() {
+        let s = stamp(700, 400);
+        let values = vec![1.5; 280_000];
+        let good = encode(&s, &[("l", Values { data: &values, ld: 700 })], Vec::new()).unwrap();
+        for len in [0, 4, good.len() / 2, good.len() - 1] {
+            let read = decode(&key(), local(&good[..len]), &s, "l", 700, &mut Vec::new());
+            assert!(matches!(read, Err(Error::Corrupt { .. })), "{len} of {} bytes", good.len());
         }
     }
 
@@ -219,7 +238,9 @@ mod tests {
         for byte in 0..good.len() {
             let mut bad = good.clone();
             bad[byte] ^= 4;
-            let mut out = Vec::new();
+            let [mut out, mut from_file] = [Vec::new(), Vec::new()];
+            let file_is_ok = decode(&key(), local(&bad), &s, "l", 4, &mut from_file).is_ok();
+            assert!(!file_is_ok || from_file == values, "byte {byte} changed the values of a file unnoticed");
             if decode(&key(), Parts::whole(bad.into()), &s, "l", 4, &mut out).is_ok() {
                 assert_eq!(out, values, "byte {byte} changed the values unnoticed");
                 harmless += 1;
