@@ -21,6 +21,15 @@ fn operation(name: &str, side: usize) -> Operation {
             leaf::gemm_nt(&mut c, &a, &b, side, side);
             tiles::flops::gemm(side)
         }),
+        "gemm_laid" => {
+            let [mut x, mut y] = [(); 2].map(|()| leaf::Laid::default());
+            x.lay(&a, side);
+            y.lay(&b, side);
+            Box::new(move || {
+                leaf::gemm_nt_laid(&mut c, &x, &y);
+                tiles::flops::gemm(side)
+            })
+        }
         "syrk" => Box::new(move || {
             leaf::syrk(&mut c, &a, side);
             tiles::flops::syrk(side)
@@ -77,7 +86,7 @@ fn main() {
     {
         report.insert(key.to_owned(), value);
     }
-    for name in ["peak", "gemm", "syrk", "trsm", "potrf"] {
+    for name in ["peak", "gemm", "gemm_laid", "syrk", "trsm", "potrf"] {
         let of = |threads| rate(name, side, threads, Duration::from_secs_f64(seconds));
         report.insert(name.to_owned(), json!({ "one_core": of(1), "all_cores": of(cores) }));
     }

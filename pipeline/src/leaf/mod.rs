@@ -20,6 +20,8 @@ pub mod reference;
 mod solve;
 mod syrk;
 mod trsm;
+#[cfg(target_arch = "x86_64")]
+mod twelve;
 mod vector;
 
 pub use blas::{Blas, blas, pack_bytes_at};

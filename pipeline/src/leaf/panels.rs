@@ -6,9 +6,9 @@ mod width;
 
 use super::laid::{LINE, Line, grow};
 use super::product::{Into, Operand, Part, Product};
-use cache::{Second, second_level};
+use cache::tall;
 use std::cell::RefCell;
-use std::sync::OnceLock;
+use std::mem::MaybeUninit;
 use width::{ABREAST, Avx2, Avx512, Next, PANEL_MAX, Width};
 
 /// The vectors with which products are made. No bit depends on them.
@@ -88,21 +88,6 @@ impl Vectors {
 const DEEP: usize = 512;
 /// Rows of a block of B.
 const WIDE: usize = 2048;
-
-/// Rows of a block of A, of whole slivers; no bit depends on it.
-///
-/// A block takes half of the second-level cache, except where AMD's last-level cache feeds the kernel of eight columns: the slivers
-/// of a whole tile of 1024 stream from there past a panel of B, which is the faster the fewer the blocks.
-fn tall<W: Width>() -> usize {
-    static SECOND: OnceLock<Second> = OnceLock::new();
-    let second = SECOND.get_or_init(second_level);
-    match second.bytes {
-        Some(bytes) if !(second.amd && W::STREAMS) => {
-            (bytes / 2 / (DEEP * size_of::<f64>()) / W::SLIVER).clamp(2, 44) * W::SLIVER
-        }
-        _ => 44 * W::SLIVER,
-    }
-}
 
 #[derive(Default)]
 struct Buffers {
@@ -225,6 +210,9 @@ fn next(into: Into) -> Into {
     if into == Into::Less { Into::Less } else { Into::More }
 }
 
+/// Room for a panel of B.
+type Near = [Line; DEEP * PANEL_MAX / LINE];
+
 /// A block of C, with the slivers of A and B that it takes.
 #[derive(Clone, Copy)]
 struct Block {
@@ -249,8 +237,19 @@ impl Block {
         let apart = B * W::PANEL;
         let panel = |j: usize| self.b.wrapping_add(j / apart * apart * deep + j % apart);
         let slivers = tall.div_ceil(W::SLIVER);
+        let mut near = MaybeUninit::<Near>::uninit();
         for j in (0..wide).step_by(W::PANEL) {
-            let next = Next::panel(panel(j + W::PANEL), deep, slivers);
+            let mut b = panel(j);
+            let mut next = Next::NONE;
+            if B > 1 {
+                next = Next::panel(panel(j + W::PANEL), deep, slivers);
+            }
+            if B > 1 && W::NEAR {
+                let to = near.as_mut_ptr().cast();
+                // SAFETY: the panel is of this depth, at most DEEP.
+                unsafe { W::near(b, deep, to) }
+                b = to;
+            }
             for i in (0..tall).step_by(W::SLIVER) {
                 let rows = W::SLIVER.min(tall - i);
                 if self.above.is_some_and(|above| (i + rows) as isize <= j as isize + above) {
@@ -258,9 +257,8 @@ impl Block {
                 }
                 // SAFETY: the part lies in the block.
                 unsafe {
-                    let (a, b) = (self.a.add(i * deep), panel(j));
                     let part = Self {
-                        a,
+                        a: self.a.add(i * deep),
                         b,
                         c: self.c.add(i + j * self.ldc),
                         shape: [rows, W::PANEL.min(wide - j), deep],
@@ -268,12 +266,24 @@ impl Block {
                         ..*self
                     };
                     let next = next.share(i / W::SLIVER, deep, apart);
-                    match rows.div_ceil(W::PANEL) {
-                        1 => part.sums::<W, 1, B>(next),
-                        2 => part.sums::<W, 2, B>(next),
-                        _ => part.sums::<W, ABREAST, B>(next),
-                    }
+                    if W::NEAR { part.some::<W, 1>(next) } else { part.some::<W, B>(next) }
                 }
+            }
+        }
+    }
+
+    /// At most a sliver of rows and a panel of columns.
+    ///
+    /// # Safety
+    /// As for [`Block::make`].
+    #[inline(always)]
+    unsafe fn some<W: Width, const B: usize>(self, next: Next) {
+        // SAFETY: as the caller vouches.
+        unsafe {
+            match self.shape[0].div_ceil(W::PANEL) {
+                1 => self.sums::<W, 1, B>(next),
+                2 => self.sums::<W, 2, B>(next),
+                _ => self.sums::<W, ABREAST, B>(next),
             }
         }
     }

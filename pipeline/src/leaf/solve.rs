@@ -5,6 +5,8 @@
 //! registers, then the eight among themselves; and copied back. The operations of an entry follow from its column
 //! alone. They are those of the triple loop, but for a product with the inverse of the diagonal instead of a division.
 
+#[cfg(target_arch = "x86_64")]
+use super::twelve;
 use super::vector::{Portable, Vector};
 use crate::kernel::level::Level;
 use std::cell::RefCell;
@@ -125,10 +127,58 @@ fn avx2(rows: Rows<'_>) {
     rows.all::<std::arch::x86_64::__m256d, { COLUMNS / 2 }>();
 }
 
+/// How a vector takes what is found from the sums.
+trait Solver: Vector {
+    /// `sums ← sums − factors·found`, for so many unknowns, in order.
+    ///
+    /// # Safety
+    /// `found` are rows of as many columns of a strip, `factors` those of [`Triangle`] from one on; the processor has the
+    /// instructions.
+    #[inline(always)]
+    #[expect(clippy::needless_range_loop, reason = "the sums stay in registers")]
+    unsafe fn take_found<const C: usize>(
+        sums: &mut [[Self; VECTORS]; C],
+        [found, factors]: [*const f64; 2],
+        unknowns: usize,
+    ) {
+        for k in 0..unknowns {
+            for c in 0..C {
+                // SAFETY: as the caller vouches.
+                unsafe {
+                    let factor = Self::splat(*factors.add(k * COLUMNS + c));
+                    for v in 0..VECTORS {
+                        let found = Self::load(found.add(k * ROWS + v * Self::LANES));
+                        sums[c][v] = sums[c][v].minus_product(factor, found);
+                    }
+                }
+            }
+        }
+    }
+}
+
+impl Solver for Portable {}
+#[cfg(target_arch = "x86_64")]
+impl Solver for std::arch::x86_64::__m512d {}
+#[cfg(target_arch = "x86_64")]
+impl Solver for std::arch::x86_64::__m256d {
+    #[inline(always)]
+    unsafe fn take_found<const C: usize>(sums: &mut [[Self; VECTORS]; C], operands: [*const f64; 2], unknowns: usize) {
+        assert!(C == twelve::COLUMNS && unknowns.is_multiple_of(twelve::TOGETHER));
+        const { assert!(VECTORS * Self::LANES == twelve::ROWS) }
+        if unknowns > 0 {
+            // SAFETY: as the caller vouches; the sums are what they are called where there are so many.
+            unsafe {
+                let sums = &mut *std::ptr::from_mut(sums).cast::<twelve::Sums>();
+                twelve::minus::<ROWS, COLUMNS>(sums, operands, unknowns / twelve::TOGETHER);
+            }
+        }
+    }
+}
+
 impl Rows<'_> {
     /// `C` columns at once.
     #[inline(always)]
-    fn all<V: Vector, const C: usize>(self) {
+    fn all<V: Solver, const C: usize>(self) {
         let Buffers { triangle, strip } = self.buffers;
         let n = triangle.side;
         for from in (0..self.rows).step_by(ROWS) {
@@ -171,7 +221,7 @@ unsafe fn copy(from: *const f64, to: *mut f64, rows: usize) {
 /// known lengths: with iterators the compiler keeps the sums in memory, at half the speed.
 #[inline(always)]
 #[expect(clippy::needless_range_loop, reason = "the sums stay in registers")]
-fn some<V: Vector, const C: usize>(x: &mut Strip, triangle: &Triangle, first: usize, row: usize) {
+fn some<V: Solver, const C: usize>(x: &mut Strip, triangle: &Triangle, first: usize, row: usize) {
     let (found, unknown) = x.split_at_mut(first);
     let Some(unknown) = unknown.first_chunk_mut::<C>() else { return };
     assert!(row + VECTORS * V::LANES <= ROWS);
@@ -183,16 +233,10 @@ fn some<V: Vector, const C: usize>(x: &mut Strip, triangle: &Triangle, first: us
         }
     }
     let (factors, at) = (&triangle.factors[first / COLUMNS], first % COLUMNS);
-    for (found, factors) in found.iter().zip(factors) {
-        let factors = &factors[at..at + C];
-        for c in 0..C {
-            let factor = V::splat(factors[c]);
-            for v in 0..VECTORS {
-                // SAFETY: as above.
-                let found = unsafe { V::load(found.0.as_ptr().add(row + v * V::LANES)) };
-                sums[c][v] = sums[c][v].minus_product(factor, found);
-            }
-        }
+    // SAFETY: as above; of the factors, too, there are as many as of what is found.
+    unsafe {
+        let operands = [found.as_ptr().cast::<f64>().add(row), factors.as_ptr().cast::<f64>().add(at)];
+        V::take_found(&mut sums, operands, first);
     }
     let (factors, inverses) = (&factors[first..first + C], &triangle.inverses[first..first + C]);
     one::<V, C, 0>(&mut sums, factors, at, inverses);

@@ -5,6 +5,7 @@
 use super::lay;
 use crate::leaf::laid::LINE;
 use crate::leaf::product::{Into, Operand};
+use crate::leaf::twelve;
 use crate::leaf::vector::Vector;
 use std::arch::x86_64::{__m256d, __m512d, _MM_HINT_T0, _MM_HINT_T1, _mm_prefetch};
 
@@ -30,6 +31,19 @@ pub(super) struct Next {
 }
 
 impl Next {
+    /// None to ask for.
+    pub(super) const NONE: Self = Self { at: std::ptr::null(), each: 0 };
+
+    /// Asks for what is due at a turn, of panels that lie `apart` numbers from term to term.
+    #[inline(always)]
+    fn ask(&mut self, apart: usize) {
+        for _ in 0..self.each {
+            // SAFETY: a prefetch may name any address.
+            unsafe { _mm_prefetch::<_MM_HINT_T1>(self.at.cast()) };
+            self.at = self.at.wrapping_add(apart);
+        }
+    }
+
     /// The terms of panel `at`, `deep` of them, that are asked for while one of `slivers` slivers passes by the panel before.
     pub(super) fn panel(at: *const f64, deep: usize, slivers: usize) -> Self {
         Self { at, each: deep.div_ceil(slivers).div_ceil(deep.div_ceil(TURN)) }
@@ -50,6 +64,9 @@ pub(super) trait Width {
     const SLIVER: usize = Self::PANEL * ABREAST;
     /// Whether a last-level cache that is near can feed the kernel.
     const STREAMS: bool;
+    /// Whether a panel of B that lies abreast of others is copied together before slivers pass by it. One of four rows would
+    /// take two lines a term of a first-level cache, and slivers would push it out.
+    const NEAR: bool;
 
     /// Lays rows out in panels, `N` abreast: of these the first column, then the second, …; what is missing of a panel is
     /// zero.
@@ -59,11 +76,17 @@ pub(super) trait Width {
     /// the processor has the instructions.
     unsafe fn lay<const N: usize>(from: Operand, at: [usize; 2], shape: [usize; 2], to: *mut f64);
 
+    /// Copies a panel together that lies abreast of others.
+    ///
+    /// # Safety
+    /// The panel is `deep` columns deep, [`ABREAST`], and `to` has room for them; the processor has the instructions.
+    unsafe fn near(from: *const f64, deep: usize, to: *mut f64);
+
     /// All sums of the first `N` panels of a sliver of A and one panel of B, in registers.
     ///
     /// # Safety
     /// The panels are `deep` columns deep, those of B `B` abreast; `c` has `N` panels of rows and a panel of columns, with
-    /// leading dimension `ldc`; the processor has the instructions. The next panel is asked for where panels lie abreast.
+    /// leading dimension `ldc`; the processor has the instructions. Panels of the tile of `next` lie [`ABREAST`].
     unsafe fn kernel<const N: usize, const B: usize>(
         operands: [*const f64; 2],
         deep: usize,
@@ -75,18 +98,29 @@ pub(super) trait Width {
 }
 
 macro_rules! width {
-    ($(#[$doc:meta])* $name:ident, $register:ty, $lanes:literal, $streams:literal, $instructions:literal) => {
+    ($(#[$doc:meta])* $name:ident, $register:ty, $lanes:literal, [$streams:literal, $near:literal], $instructions:literal, $terms:ident) => {
         $(#[$doc])*
         pub(super) enum $name {}
 
         impl Width for $name {
             const PANEL: usize = $lanes;
             const STREAMS: bool = $streams;
+            const NEAR: bool = $near;
 
             #[target_feature(enable = $instructions)]
             unsafe fn lay<const N: usize>(from: Operand, at: [usize; 2], shape: [usize; 2], to: *mut f64) {
                 // SAFETY: as the caller vouches.
                 unsafe { lay::panels::<$register, N, $lanes>(from, at, shape, to) }
+            }
+
+            #[target_feature(enable = $instructions)]
+            unsafe fn near(from: *const f64, deep: usize, to: *mut f64) {
+                // SAFETY: as the caller vouches.
+                unsafe {
+                    for p in 0..deep {
+                        <$register>::load(from.add(p * Self::SLIVER)).store(to.add(p * $lanes));
+                    }
+                }
             }
 
             #[target_feature(enable = $instructions)]
@@ -99,7 +133,12 @@ macro_rules! width {
                 next: Next,
             ) {
                 // SAFETY: as the caller vouches.
-                unsafe { sums::<$register, N, B, $lanes>(operands, deep, c, ldc, into, next) }
+                unsafe {
+                    let mut sums = [[<$register>::splat(0.0); N]; $lanes];
+                    ask(c, ldc, [N * $lanes, $lanes]);
+                    $terms::<N, B>(&mut sums, operands, deep, next);
+                    store::<$register, N, $lanes>(&sums, c, ldc, into);
+                }
             }
         }
     };
@@ -110,22 +149,24 @@ width!(
     Avx512,
     __m512d,
     8,
-    true,
-    "avx512f"
+    [true, false],
+    "avx512f",
+    wide
 );
 width!(
     /// Four numbers a vector.
     Avx2,
     __m256d,
     4,
-    false,
-    "avx2,fma"
+    [false, true],
+    "avx2,fma",
+    narrow
 );
 
-/// One term of all sums of [`sums`].
+/// One term of all sums.
 ///
 /// # Safety
-/// As there.
+/// As for [`Width::kernel`].
 #[inline(always)]
 #[allow(clippy::needless_range_loop, reason = "the sums stay in registers")]
 unsafe fn term<V: Vector, const N: usize, const B: usize, const PANEL: usize>(
@@ -138,10 +179,6 @@ unsafe fn term<V: Vector, const N: usize, const B: usize, const PANEL: usize>(
     unsafe {
         for i in (0..N * PANEL).step_by(LINE) {
             _mm_prefetch::<_MM_HINT_T0>(a.wrapping_add((p + AHEAD) * sliver + i).cast());
-        }
-        // Narrow slivers push the panel of B out of the first-level cache as they pass.
-        if PANEL < LINE && (B > 1 || p.is_multiple_of(LINE / PANEL)) {
-            _mm_prefetch::<_MM_HINT_T0>(b.wrapping_add((p + AHEAD) * B * PANEL).cast());
         }
         let mut column = [V::splat(0.0); N];
         for i in 0..N {
@@ -156,51 +193,101 @@ unsafe fn term<V: Vector, const N: usize, const B: usize, const PANEL: usize>(
     }
 }
 
-/// [`Width::kernel`].
+/// The terms of [`Width::kernel`] with AVX-512.
 ///
 /// # Safety
-/// As there. To be inlined where the instructions are enabled.
+/// As there. To be inlined where the instructions are enabled, as all below.
 #[inline(always)]
-#[allow(clippy::needless_range_loop, reason = "the sums stay in registers")]
-unsafe fn sums<V: Vector, const N: usize, const B: usize, const PANEL: usize>(
-    [a, b]: [*const f64; 2],
+unsafe fn wide<const N: usize, const B: usize>(
+    sums: &mut [[__m512d; N]; Avx512::PANEL],
+    operands: [*const f64; 2],
     deep: usize,
-    c: *mut f64,
-    ldc: usize,
-    into: Into,
     mut next: Next,
 ) {
     // SAFETY: as the caller vouches; a prefetch may name any address.
     unsafe {
-        let mut sums = [[V::splat(0.0); N]; PANEL];
-        for j in 0..PANEL {
-            for i in (0..N * PANEL).step_by(LINE) {
-                _mm_prefetch::<_MM_HINT_T0>(c.add(j * ldc + i).cast());
-            }
-            _mm_prefetch::<_MM_HINT_T0>(c.add(j * ldc + N * PANEL - 1).cast());
-        }
         let mut from = 0;
         while from < deep {
             let to = if B > 1 { deep.min(from + TURN) } else { deep };
             if B > 1 {
-                for _ in 0..next.each {
-                    _mm_prefetch::<_MM_HINT_T1>(next.at.cast());
-                    next.at = next.at.wrapping_add(B * PANEL);
-                }
+                next.ask(Avx512::SLIVER);
                 while from + TOGETHER <= to {
                     for p in from..from + TOGETHER {
-                        term::<V, N, B, PANEL>(&mut sums, [a, b], p);
+                        term::<__m512d, N, B, { Avx512::PANEL }>(sums, operands, p);
                     }
                     from += TOGETHER;
                 }
             }
             for p in from..to {
-                term::<V, N, B, PANEL>(&mut sums, [a, b], p);
+                term::<__m512d, N, B, { Avx512::PANEL }>(sums, operands, p);
             }
             from = to;
         }
-        for j in 0..PANEL {
-            for i in 0..N {
+    }
+}
+
+/// The terms of [`Width::kernel`] with AVX2, where panels of B are together ([`Width::NEAR`]).
+///
+/// # Safety
+/// As there.
+#[inline(always)]
+unsafe fn narrow<const N: usize, const B: usize>(
+    sums: &mut [[__m256d; N]; Avx2::PANEL],
+    operands: [*const f64; 2],
+    deep: usize,
+    mut next: Next,
+) {
+    debug_assert_eq!(B, 1);
+    const { assert!(Avx2::PANEL == twelve::COLUMNS && Avx2::SLIVER == twelve::ROWS) }
+    const { assert!(TURN.is_multiple_of(twelve::TOGETHER)) }
+    let mut from = 0;
+    // SAFETY: as the caller vouches; the sums are what they are called where there are so many.
+    unsafe {
+        if N == ABREAST {
+            // The sums are what they are called where there are so many.
+            let sums = &mut *std::ptr::from_mut(sums).cast::<twelve::Sums>();
+            let [a, b] = operands;
+            while from + twelve::TOGETHER <= deep {
+                let turn = if next.each == 0 { deep - from } else { TURN.min(deep - from) } / twelve::TOGETHER;
+                next.ask(Avx2::SLIVER);
+                let operands = [a.add(from * twelve::ROWS), b.add(from * twelve::COLUMNS)];
+                twelve::plus::<{ twelve::ROWS }, { twelve::COLUMNS }>(sums, operands, turn);
+                from += turn * twelve::TOGETHER;
+            }
+        }
+        for p in from..deep {
+            term::<__m256d, N, 1, { Avx2::PANEL }>(sums, operands, p);
+        }
+    }
+}
+
+/// Asks for a block of C, rows × cols.
+#[inline(always)]
+fn ask(c: *const f64, ldc: usize, [rows, cols]: [usize; 2]) {
+    for j in 0..cols {
+        for i in (0..rows).step_by(LINE).chain([rows - 1]) {
+            // SAFETY: a prefetch may name any address.
+            unsafe { _mm_prefetch::<_MM_HINT_T0>(c.wrapping_add(j * ldc + i).cast()) }
+        }
+    }
+}
+
+/// Puts the sums into C.
+///
+/// # Safety
+/// C has so many panels of rows and a panel of columns.
+#[inline(always)]
+#[allow(clippy::needless_range_loop, reason = "the sums stay in registers")]
+unsafe fn store<V: Vector, const N: usize, const PANEL: usize>(
+    sums: &[[V; N]; PANEL],
+    c: *mut f64,
+    ldc: usize,
+    into: Into,
+) {
+    for j in 0..PANEL {
+        for i in 0..N {
+            // SAFETY: as the caller vouches.
+            unsafe {
                 let c = c.add(j * ldc + i * PANEL);
                 let sum = match into {
                     Into::Less => V::load(c).minus(sums[j][i]),
