@@ -135,7 +135,7 @@ macro_rules! width {
                 // SAFETY: as the caller vouches.
                 unsafe {
                     let mut sums = [[<$register>::splat(0.0); N]; $lanes];
-                    ask(c, ldc, [N * $lanes, $lanes]);
+                    ask::<N, $lanes>(c, ldc);
                     $terms::<N, B>(&mut sums, operands, deep, next);
                     store::<$register, N, $lanes>(&sums, c, ldc, into);
                 }
@@ -261,13 +261,16 @@ unsafe fn narrow<const N: usize, const B: usize>(
     }
 }
 
-/// Asks for a block of C, rows × cols.
+/// Asks for `N` panels of rows of C and a panel of columns.
 #[inline(always)]
-fn ask(c: *const f64, ldc: usize, [rows, cols]: [usize; 2]) {
-    for j in 0..cols {
-        for i in (0..rows).step_by(LINE).chain([rows - 1]) {
-            // SAFETY: a prefetch may name any address.
-            unsafe { _mm_prefetch::<_MM_HINT_T0>(c.wrapping_add(j * ldc + i).cast()) }
+fn ask<const N: usize, const PANEL: usize>(c: *const f64, ldc: usize) {
+    // SAFETY: a prefetch may name any address.
+    unsafe {
+        for j in 0..PANEL {
+            for i in (0..N * PANEL).step_by(LINE) {
+                _mm_prefetch::<_MM_HINT_T0>(c.wrapping_add(j * ldc + i).cast());
+            }
+            _mm_prefetch::<_MM_HINT_T0>(c.wrapping_add(j * ldc + N * PANEL - 1).cast());
         }
     }
 }
