@@ -239,20 +239,18 @@ unsafe fn narrow<const N: usize, const B: usize>(
 ) {
     debug_assert_eq!(B, 1);
     const { assert!(Avx2::PANEL == twelve::COLUMNS && Avx2::SLIVER == twelve::ROWS) }
-    const { assert!(TURN.is_multiple_of(twelve::TOGETHER)) }
     let mut from = 0;
     // SAFETY: as the caller vouches; the sums are what they are called where there are so many.
     unsafe {
         if N == ABREAST {
             // The sums are what they are called where there are so many.
             let sums = &mut *std::ptr::from_mut(sums).cast::<twelve::Sums>();
-            let [a, b] = operands;
-            while from + twelve::TOGETHER <= deep {
-                let turn = if next.each == 0 { deep - from } else { TURN.min(deep - from) } / twelve::TOGETHER;
+            for _ in 0..deep.div_ceil(TURN) {
                 next.ask(Avx2::SLIVER);
-                let operands = [a.add(from * twelve::ROWS), b.add(from * twelve::COLUMNS)];
-                twelve::plus::<{ twelve::ROWS }, { twelve::COLUMNS }>(sums, operands, turn);
-                from += turn * twelve::TOGETHER;
+            }
+            from = deep - deep % twelve::TOGETHER;
+            if from > 0 {
+                twelve::plus::<{ twelve::ROWS }, { twelve::COLUMNS }>(sums, operands, from / twelve::TOGETHER);
             }
         }
         for p in from..deep {
