@@ -77,6 +77,7 @@ macro_rules! sums {
                     "add {b}, 4*{factors}",
                     "dec {n}",
                     "jnz 2b",
+                    // An operand must be named in the text, also where nothing is asked for ahead.
                     "/* {ahead} */",
                     column = const COLUMN * size_of::<f64>(),
                     factors = const FACTORS * size_of::<f64>(),

@@ -243,7 +243,6 @@ unsafe fn narrow<const N: usize, const B: usize>(
     // SAFETY: as the caller vouches; the sums are what they are called where there are so many.
     unsafe {
         if N == ABREAST {
-            // The sums are what they are called where there are so many.
             let sums = &mut *std::ptr::from_mut(sums).cast::<twelve::Sums>();
             for _ in 0..deep.div_ceil(TURN) {
                 next.ask(Avx2::SLIVER);
