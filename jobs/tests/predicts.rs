@@ -83,6 +83,22 @@ fn a_run_from_nothing_does_what_plan_says() {
     assert!(border_reads.len() >= 4, "the budgets were to make a difference: {border_reads:?}");
 }
 
+/// What a stage holds beside its tiles is told too: where memory is short, less than a tile of it is left over.
+#[test]
+fn a_plan_tells_all_memory_that_a_stage_has() {
+    let folder = Folder::new();
+    let job = job("covariance = true", "workers = 1", "nngp");
+    job.write(&folder);
+    let tile = f64::from(8 * 64 * 64);
+    for memory in [2 << 20, 1 << 30] {
+        let plan = folder.run(&["plan", "job.toml", "--json", "--memory", &memory.to_string()]).json();
+        let of = |stage: &str| number(&plan["stages"][stage], "memory_bytes").unwrap();
+        let given = f64::from(memory);
+        assert!(["gram", "factor", "solve", "border"].iter().all(|stage| of(stage) <= given), "{memory}");
+        assert_eq!(of("factor") > given - tile, memory < 1 << 30, "{memory}: {}", of("factor"));
+    }
+}
+
 #[test]
 fn a_plan_needs_no_word_on_classes_nor_a_target_column() {
     let folder = Folder::new();

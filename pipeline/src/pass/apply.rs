@@ -25,6 +25,7 @@ pub struct ApplyPass {
     alpha: Vec<Vec<f64>>,
     shares: Vec<Vec<u32>>,
     classes: Vec<Class>,
+    memory_bytes: u64,
     tiles: Mutex<Vec<Vec<f64>>>,
 }
 
@@ -56,6 +57,7 @@ impl ApplyPass {
         ledger.require("the means: three blocks of rows", 3 * rows_bytes)?;
         // The strips of one group share each block of training rows.
         let rows = ledger.slots(rows_bytes).min(strips + train.blocks() as usize + 1);
+        ledger.charge("rows", rows as u64 * rows_bytes);
         let processes = processes.max(1);
         Ok(Self {
             shares: (0..processes).map(|p| missing.iter().copied().skip(p).step_by(processes).collect()).collect(),
@@ -63,6 +65,7 @@ impl ApplyPass {
                 Class { len: side * count, room: Room { slots: strips } },
                 Class { len: source.rows_len(), room: Room { slots: rows } },
             ],
+            memory_bytes: ledger.spent(),
             id,
             test,
             train,
@@ -97,6 +100,10 @@ impl Pass for ApplyPass {
 
     fn classes(&self) -> Vec<Class> {
         self.classes.clone()
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
     }
 
     fn steps(&self, process: usize) -> Box<dyn Iterator<Item = Step> + '_> {

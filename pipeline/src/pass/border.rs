@@ -78,6 +78,7 @@ pub struct BorderPass {
     groups: Vec<Vec<(Range<u32>, Range<u32>)>>,
     spills: bool,
     classes: Vec<Class>,
+    memory_bytes: u64,
     shelf: Shelf,
     sums: Mutex<HashMap<u32, Sums>>,
     factor_costs: Costs,
@@ -143,6 +144,7 @@ impl BorderPass {
         ledger.charge("rows", rows as u64 * rows_bytes);
         let useful = u64::from(strips) * u64::from(width) + 2 * slack + triangle;
         let tiles = ledger.slots(tile_bytes).min(useful as usize);
+        ledger.charge("tiles", tiles as u64 * tile_bytes);
         let groups = (0..processes.max(1))
             .map(|process| {
                 let mine: Vec<u32> = missing.iter().copied().skip(process).step_by(processes.max(1)).collect();
@@ -162,6 +164,7 @@ impl BorderPass {
                 Class { len: side * side, room: Room { slots: tiles } },
                 Class { len: source.rows_len(), room: Room { slots: rows } },
             ],
+            memory_bytes: ledger.spent(),
             shelf,
             place,
             factor,
@@ -252,6 +255,10 @@ impl Pass for BorderPass {
 
     fn classes(&self) -> Vec<Class> {
         self.classes.clone()
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
     }
 
     fn steps(&self, process: usize) -> Box<dyn Iterator<Item = Step> + '_> {

@@ -25,6 +25,7 @@ pub struct CovariancePass {
     matrix: Mutex<Vec<f64>>,
     sets: Vec<Resident>,
     classes: Vec<Class>,
+    memory_bytes: u64,
     costs: Costs,
 }
 
@@ -45,16 +46,17 @@ impl CovariancePass {
         ledger.require(what, matrix_bytes + 3 * tile_bytes + 2 * rows_bytes)?;
         ledger.charge("the test covariance", matrix_bytes);
         ledger.charge("rows", 2 * rows_bytes);
-        let slots = ledger.slots(tile_bytes);
         let blocks = border.test.blocks();
-        let p = (1..=blocks).rev().find(|p| (p * p + 2 * p) as usize <= slots).unwrap_or(1);
-        let most = (p * p + 4 * p) as usize;
+        let p = (1..=blocks).rev().find(|p| (p * p + 2 * p) as usize <= ledger.slots(tile_bytes)).unwrap_or(1);
+        let slots = ledger.slots(tile_bytes).min((p * p + 4 * p) as usize);
+        ledger.charge("tiles", slots as u64 * tile_bytes);
         Ok(Self {
             sets: square(blocks, p),
             classes: vec![
-                Class { len: side * side, room: Room { slots: slots.min(most) } },
+                Class { len: side * side, room: Room { slots } },
                 Class { len: source.rows_len(), room: Room { slots: 2 } },
             ],
+            memory_bytes: ledger.spent(),
             matrix: Mutex::new(vec![0.0; (m * m) as usize]),
             border,
             source,
@@ -103,6 +105,10 @@ impl Pass for CovariancePass {
 
     fn classes(&self) -> Vec<Class> {
         self.classes.clone()
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
     }
 
     fn steps(&self, process: usize) -> Box<dyn Iterator<Item = Step> + '_> {

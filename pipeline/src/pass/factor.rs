@@ -70,6 +70,7 @@ pub struct FactorPass {
     sets: Vec<Resident>,
     abreast: u32,
     classes: Vec<Class>,
+    memory_bytes: u64,
     shelf: Shelf,
     given_costs: Costs,
     costs: Costs,
@@ -134,6 +135,7 @@ impl FactorPass {
         // A whole column of tiles, or the rows of it that a step reads.
         let shelf = Shelf::of(&mut ledger, side, &[blocks.min(COLUMN_LAID_OUT) as usize, 2 * workers], workers);
         let slots = ledger.slots(tile_bytes).min(place.grid.lower_len() as usize + least);
+        ledger.charge("tiles", slots as u64 * tile_bytes);
         let tiles = Class { len: side * side, room: Room { slots } };
         let classes = vec![tiles, rows];
         let given_columns = match &given {
@@ -151,6 +153,7 @@ impl FactorPass {
             noise_var,
             missing,
             classes,
+            memory_bytes: ledger.spent(),
             shelf,
         };
         pass.share_out((processes, workers), machine)?;
@@ -218,6 +221,10 @@ impl Pass for FactorPass {
 
     fn classes(&self) -> Vec<Class> {
         self.classes.clone()
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
     }
 
     fn steps(&self, process: usize) -> Box<dyn Iterator<Item = Step> + '_> {

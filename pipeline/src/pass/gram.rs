@@ -61,6 +61,7 @@ pub struct GramPass {
     owners: Owners,
     sets: Vec<Resident>,
     classes: Vec<Class>,
+    memory_bytes: u64,
     costs: Costs,
 }
 
@@ -90,6 +91,7 @@ impl GramPass {
         ledger.charge("gram tiles", tiles as u64 * tile_bytes);
         let blocks = place.grid.blocks();
         let rows = ledger.slots(rows_bytes).min(blocks as usize + workers).max(2);
+        ledger.charge("rows", rows as u64 * rows_bytes);
         let p = (rows as u32 / 2).clamp(1, blocks.max(1));
         let p = if rows >= blocks as usize { blocks } else { p };
         Ok(Self {
@@ -98,6 +100,7 @@ impl GramPass {
                 Class { len: tile_len, room: Room { slots: tiles } },
                 Class { len: rows_len, room: Room { slots: rows } },
             ],
+            memory_bytes: ledger.spent(),
             costs: Costs::new(&place.columns()),
             place,
             source,
@@ -124,6 +127,10 @@ impl Pass for GramPass {
 
     fn classes(&self) -> Vec<Class> {
         self.classes.clone()
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
     }
 
     fn steps(&self, process: usize) -> Box<dyn Iterator<Item = Step> + '_> {

@@ -65,6 +65,8 @@ pub trait Pass: Blocks + Send + Sync {
     fn stage(&self) -> &'static str;
     /// The size classes and their room.
     fn classes(&self) -> Vec<Class>;
+    /// All that a process's ledger has for the stage: its slots, what the pass holds beside them, what was charged before.
+    fn memory_bytes(&self) -> u64;
     /// The steps of one process, in order; the same at each call.
     fn steps(&self, process: usize) -> Box<dyn Iterator<Item = Step> + '_>;
     /// Where a block is read from; a `target` is read for its first value, any other as finished.

@@ -40,6 +40,7 @@ pub struct SolvePass {
     given: Vec<Vec<f64>>,
     solved: Mutex<Solved>,
     classes: Vec<Class>,
+    memory_bytes: u64,
     costs: Costs,
 }
 
@@ -68,6 +69,7 @@ impl SolvePass {
         ledger.charge("right-hand sides", thin_all);
         // More tiles than workers and reads can use would only be memory spent.
         let tiles = ledger.slots(tile_bytes).clamp(2, 2 * workers + 6);
+        ledger.charge("tiles", tiles as u64 * tile_bytes);
         let solved = Solved {
             columns: vec![vec![0.0; factor.grid.n as usize]; given.len()],
             l_diag: vec![0.0; factor.grid.n as usize],
@@ -77,6 +79,7 @@ impl SolvePass {
                 Class { len: side * side, room: Room { slots: tiles } },
                 Class { len: thin_len, room: Room { slots: blocks } },
             ],
+            memory_bytes: ledger.spent(),
             factor,
             direction,
             given,
@@ -125,6 +128,10 @@ impl Pass for SolvePass {
 
     fn classes(&self) -> Vec<Class> {
         self.classes.clone()
+    }
+
+    fn memory_bytes(&self) -> u64 {
+        self.memory_bytes
     }
 
     fn steps(&self, process: usize) -> Box<dyn Iterator<Item = Step> + '_> {

@@ -57,7 +57,7 @@ pub struct StagePlan {
     /// Counted work.
     #[serde(flatten)]
     pub forecast: Forecast,
-    /// Bytes of slots, pack buffers, bodies in flight and states that each process may hold at once.
+    /// Bytes that each process may hold at once: slots, pack buffers, bodies in flight, states, and what the pass holds beside them.
     pub memory_bytes: u64,
     /// The most that one process reads, in bytes.
     pub bytes_read_each: u64,
@@ -102,8 +102,6 @@ struct Planner<'a> {
     setting: Setting,
     network: &'a Network,
     stages: BTreeMap<String, StagePlan>,
-    /// What the stage at hand spends beside its slots.
-    fixed: u64,
     /// What the passes are simulated on, if they are.
     timed: Option<Timed>,
 }
@@ -185,7 +183,7 @@ fn simulated(
     let at = |memory: u64| {
         let mut job = job.clone();
         job.compute.memory = memory;
-        let mut planner = Planner { job: &job, setting, network, stages: BTreeMap::new(), fixed: 0, timed };
+        let mut planner = Planner { job: &job, setting, network, stages: BTreeMap::new(), timed };
         planner.all(shape).map(|()| planner.stages)
     };
     let given = job.compute.memory;
@@ -336,21 +334,19 @@ impl Planner<'_> {
         Arc::new(Source { network: self.network.clone(), train, test, side, slowness })
     }
 
-    fn ledger(&mut self, columns: usize, kernel: bool, rows: u64) -> (crate::pass::ledger::Ledger, InFlight) {
+    fn ledger(&self, columns: usize, kernel: bool, rows: u64) -> (crate::pass::ledger::Ledger, InFlight) {
         let compute = &self.job.compute;
         let tile = u64::from(compute.tile);
         let in_flight = InFlight::of(compute.memory, 8 * tile * tile * columns as u64 + 65_536, self.setting.local);
         let network = kernel.then_some(self.network);
         let book = ledger(compute.memory, compute.workers, compute.tile, in_flight, network, rows);
-        self.fixed = book.spent();
         (book, in_flight)
     }
 
     fn add(&mut self, name: &str, pass: &dyn Pass, in_flight: InFlight) -> Result<()> {
         let forecasts = foresee(pass, self.setting.processes)?;
-        let slots: u64 = pass.classes().iter().map(|c| 8 * (c.len * c.room.slots) as u64).sum();
         let stage = self.stages.entry(name.to_owned()).or_default();
-        stage.memory_bytes = stage.memory_bytes.max(self.fixed + slots);
+        stage.memory_bytes = stage.memory_bytes.max(pass.memory_bytes());
         stage.bytes_read_each += forecasts.iter().map(|f| f.traffic.bytes_read).max().unwrap_or(0);
         stage.forecast = forecasts.into_iter().fold(stage.forecast, Forecast::plus);
         if let Some(Timed { flops, store: speed, .. }) = self.timed {
